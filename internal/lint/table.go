@@ -1,0 +1,71 @@
+package lint
+
+import (
+	"slices"
+	"strings"
+)
+
+// Room says what one package may do. Test files may import what they like.
+type Room struct {
+	// Path is the folder from the root; with "/..." at its end, all folders below it too.
+	Path string
+	// Std is the standard packages it may import; nil means any.
+	Std []string
+	// Own is the packages of this module that it may import, in the form of Path.
+	Own []string
+	// Outside is the modules of others that it may import, with all their packages.
+	Outside []string
+	// Pure forbids clocks, output, goroutines, channels and select, so that the same
+	// state and the same input always give the same output.
+	Pure bool
+}
+
+// Rooms is the table for this repository. A package that is not in it is a finding, so
+// each new one takes this decision. Imports point downwards, from the shell to the core;
+// only the command and the package that wires everything may know every concrete type.
+func Rooms() []Room {
+	return []Room{
+		{Path: "event", Pure: true, Std: pureStd(), Outside: []string{"github.com/zeebo/xxh3"}},
+		{Path: "watermark", Pure: true, Std: pureStd(), Own: []string{"event"}},
+		{Path: "operators", Pure: true, Std: pureStd(), Own: []string{"watermark", "event"}, Outside: []string{"github.com/zeebo/xxh3"}},
+		{Path: "sim", Pure: true, Std: append(pureStd(), "math/rand/v2"), Own: []string{"operators", "event"}},
+		{Path: "internal/lint"},
+		{Path: "internal/mutants"},
+	}
+}
+
+// pureStd is the part of the standard library that reads no clock, does no I/O, starts
+// nothing and gives the same answer on every machine. (package time is for its types:
+// which of its functions are forbidden is in purity.go, and so are fmt's that print.)
+func pureStd() []string {
+	return []string{
+		"bytes", "cmp", "container/heap", "container/list", "container/ring",
+		"encoding", "encoding/base64", "encoding/binary", "encoding/hex", "encoding/json",
+		"errors", "fmt", "hash", "hash/crc32", "hash/crc64", "hash/fnv",
+		"iter", "maps", "math", "math/big", "math/bits", "math/cmplx",
+		"slices", "sort", "strconv", "strings", "time", "unicode", "unicode/utf16", "unicode/utf8", "unique",
+	}
+}
+
+// roomOf returns the line of the table for a folder: the longest path that covers it.
+func roomOf(rooms []Room, folder string) (Room, bool) {
+	best, found := Room{}, false
+	for _, room := range rooms {
+		if covers(room.Path, folder) && len(room.Path) > len(best.Path) {
+			best, found = room, true
+		}
+	}
+	return best, found
+}
+
+// covers reports whether a path of the table stands for this folder.
+func covers(pattern, folder string) bool {
+	if parent, below := strings.CutSuffix(pattern, "/..."); below {
+		return folder == parent || strings.HasPrefix(folder, parent+"/")
+	}
+	return folder == pattern
+}
+
+func coversAny(patterns []string, folder string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool { return covers(p, folder) })
+}

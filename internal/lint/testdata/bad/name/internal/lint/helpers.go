@@ -1,0 +1,1 @@
+package helpers // want "package helpers says nothing"

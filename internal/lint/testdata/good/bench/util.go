@@ -1,0 +1,2 @@
+// Package util is in a module of its own.
+package util

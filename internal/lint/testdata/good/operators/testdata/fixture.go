@@ -1,0 +1,3 @@
+package util
+
+func init() { println("the go tool doesn't look into testdata") }
