@@ -1,9 +1,12 @@
-// Package sim is allowed random numbers, but no files.
+// Package sim is allowed random numbers and files, but no context and no network.
 package sim
 
 import (
-	"io/fs" // want "sim must not import io/fs"
+	"context" // want "sim must not import context"
 	"math/rand/v2"
+	"net/http" // want "sim must not import net/http"
+	"os"
 
 	"github.com/millrank/millrank/operators"
+	"github.com/millrank/millrank/watermark" // want "sim must not import watermark; of this module it may import operators, event"
 )

@@ -1,0 +1,84 @@
+# Millrank's tasks. `make` alone lists them.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+# Go from `make deps`, where the machine has none that is new enough.
+export PATH := $(CURDIR)/.tools/go/bin:$(PATH)
+
+# What can be set from outside, as in `make fuzz FUZZTIME=10m`.
+FUZZ      ?= FuzzJSON
+FUZZ_PKG  ?= ./event
+FUZZTIME  ?= 60s
+BENCH     ?= .
+BENCH_PKGS ?= ./event ./operators
+# The core has no goroutines (internal/lint sees to that), so the race detector has
+# little to find there; it is run on what is quick, so that it stands ready for the shell.
+RACE_PKGS ?= ./event ./watermark ./operators ./internal/lint
+
+STAGE := @scripts/stage.sh
+GOLANGCI_LINT := go tool -modfile=golangci-lint.mod golangci-lint
+# All packages but internal/mutants, which has a stage of its own.
+PKGS = $$(go list ./... | grep -v '/internal/mutants$$')
+GO_FILES = $$(find . -name '.?*' -prune -o -name '*.go' -print)
+
+.PHONY: help
+help: ## Show this list
+	@echo 'make TARGET, where TARGET is one of'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo 'Settings (make TARGET NAME=VALUE): FUZZ, FUZZ_PKG, FUZZTIME, BENCH, BENCH_PKGS, RACE_PKGS'
+
+.PHONY: deps
+deps: ## Install what the tests need and this machine lacks; says first what and how
+	@scripts/deps.sh
+
+.PHONY: test
+test: deps fmt-check vet test-unit lint race mutants ## Run all checks and tests, after `deps`: what CI runs
+	@echo 'make test: all stages passed'
+
+.PHONY: fmt
+fmt: ## Format all Go files
+	@gofmt -s -w $(GO_FILES)
+
+.PHONY: fmt-check
+fmt-check: ## Check that all Go files are formatted
+	$(STAGE) 'format' bash -c 'bad=$$(gofmt -s -l "$$@") || exit 1; [ -z "$$bad" ] || { echo "not formatted (run make fmt):"; echo "$$bad"; exit 1; }' gofmt $(GO_FILES)
+
+.PHONY: vet
+vet: ## Run go vet
+	$(STAGE) 'go vet' go vet ./...
+
+.PHONY: lint
+lint: ## Run golangci-lint (settings: .golangci.yml; version: golangci-lint.mod)
+	$(STAGE) 'golangci-lint' $(GOLANGCI_LINT) run
+
+.PHONY: test-unit
+test-unit: ## Run unit, script and property tests, fuzz seeds and import rules
+	$(STAGE) 'tests' go test -count=1 -shuffle=on $(PKGS)
+
+.PHONY: race
+race: ## Run the tests of RACE_PKGS, the short ones, under the race detector
+	$(STAGE) 'race detector' env CGO_ENABLED=1 go test -race -short -count=1 $(RACE_PKGS)
+
+.PHONY: mutants
+mutants: ## Break the core in known ways, and check that the tests see each of them
+	$(STAGE) 'mutants' go test -run TestMutants -timeout 20m ./internal/mutants -count=1 -v
+
+.PHONY: fuzz
+fuzz: ## Fuzz FUZZ of FUZZ_PKG for FUZZTIME (FuzzJSON, the event codec, 60 s)
+	go test -run '^$$' -fuzz '^$(FUZZ)$$' -fuzztime $(FUZZTIME) $(FUZZ_PKG)
+
+.PHONY: bench
+bench: ## Run the benchmarks BENCH of BENCH_PKGS
+	go test -run '^$$' -bench '$(BENCH)' -benchmem $(BENCH_PKGS)
+
+.PHONY: cover
+cover: ## Measure test coverage: coverage.out, coverage.html
+	go test -count=1 -coverprofile=coverage.out -coverpkg=./event,./watermark,./operators $(PKGS)
+	go tool cover -html=coverage.out -o coverage.html
+	@go tool cover -func=coverage.out | tail -n 1
+
+.PHONY: clean
+clean: ## Remove what was built, also the Go in .tools; Go's own caches stay
+	rm -rf .tools bin dist coverage.out coverage.html
