@@ -70,14 +70,16 @@ func Rankings(cells Cells, pane time.Duration, b Board) []List {
 		group := project(cell.Group, b.Dims)
 		for _, start := range b.windowsOf(cell.Pane, cell.Pane+pane.Milliseconds()) {
 			key := listKey{start: start, group: group}
-			if items[key] == nil {
-				items[key] = make(map[string]Totals)
+			inList := items[key]
+			if inList == nil {
+				inList = make(map[string]Totals)
+				items[key] = inList
 			}
 			totals := cells[cell]
-			if there, ok := items[key][cell.Item]; ok {
+			if there, ok := inList[cell.Item]; ok {
 				totals = there.add(totals)
 			}
-			items[key][cell.Item] = totals
+			inList[cell.Item] = totals
 		}
 	}
 	keys := slices.SortedFunc(maps.Keys(items), func(a, b listKey) int {
