@@ -39,16 +39,17 @@ func (o Order) Compare(a, b Entry) int {
 	return c
 }
 
-// ListKey says which list a ranking is: one board, one group, one window.
+// ListKey says which list a ranking is: one board, one grouping and group, one window.
 type ListKey struct {
 	Board string
+	By    string // names of the dimensions that Group holds values of, joined by commas; "" for all events together
 	Group Group
 	Start int64 // the window's start, Unix milliseconds
 }
 
-// Compare orders keys by window, board, group.
+// Compare orders keys by window, board, grouping, group.
 func (k ListKey) Compare(other ListKey) int {
-	return cmp.Or(cmp.Compare(k.Start, other.Start), cmp.Compare(k.Board, other.Board), cmp.Compare(k.Group, other.Group))
+	return cmp.Or(cmp.Compare(k.Start, other.Start), cmp.Compare(k.Board, other.Board), cmp.Compare(k.By, other.By), cmp.Compare(k.Group, other.Group))
 }
 
 // Ranking is the ordered list of a board for one group and window: a shard's part of

@@ -1,0 +1,290 @@
+package operators
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/millrank/millrank/event"
+)
+
+// Rank ranks the items of one shard (Rule 4). It folds its partition of the updates
+// topic: cells per source partition → panes → windows → lists. All of an item's events
+// reach one shard, so its lists are exact for its items, and the best of all shards'
+// lists are the exact list (Merge).
+//
+// Take each message in the order of offsets; Flush from time to time, and tell Acked
+// or Failed for each lane; commit what Commit returns. A Rank serves one goroutine.
+//
+// It keeps every cell of every kept window, so that a list whose scores fall (unlikes,
+// refunds, windows that slide) is made from the truth, not from what an eviction left over.
+type Rank struct {
+	pane     int64 // milliseconds
+	lateness int64 // milliseconds
+	bound    int64 // milliseconds of out-of-orderness
+	unit     float64
+	views    []*view
+
+	in     *Receiver[[]event.Cell]
+	items  names
+	groups names // groups as cells have them
+	panes  map[int64]*rankPane
+	recent *rankPane // the pane of the last cell, or nil
+	out    *Sender[*leaders, Resume]
+
+	settled    bool  // the replay is over: what changes is to be published
+	epoch      int   // grows when windows begin or are dropped: panes' targets are made again
+	nextActive int64 // event time at which the next sliding window begins its last slide
+	afterFinal int64
+}
+
+// rankPane holds a pane's cells as this shard knows them, per source partition.
+type rankPane struct {
+	start     int64
+	closeLast int64 // the closing watermark at which the last of its windows closes
+	closeNext int64 // ... and the first of them
+	first     int64 // log offset of the first part of the earliest-begun flush that touched it
+	cells     table
+	targets   []*totals // windows that take its cells now
+	epoch     int       // of targets
+}
+
+// view is one sort of totals: of a window's span, by some dimensions. Boards that
+// differ in measure, order or K share it.
+type view struct {
+	span    span
+	by      string
+	dims    []int // indexes into a cell's group
+	boards  []*Board
+	windows map[int64]*totals
+}
+
+// NewRank returns the ranking of one shard, fed by this many source partitions, whose
+// lists go to this many partitions of the rankings topic, to be stepped from
+// from.LowWater on. It panics on boards that Validate refuses.
+func NewRank(b Boards, sources, lanes int, from Resume) *Rank {
+	if err := b.Validate(); err != nil {
+		panic(err)
+	}
+	if sources < 1 || sources > sourcesMax {
+		panic(fmt.Sprintf("operators: %d source partitions; it must be 1 to %d", sources, sourcesMax))
+	}
+	r := &Rank{
+		pane: b.Pane.Milliseconds(), lateness: b.AllowedLateness.Milliseconds(), bound: b.OutOfOrderness.Milliseconds(), unit: b.unit(),
+		in:         NewReceiver[[]event.Cell](sources, b.ReviseFor.Milliseconds(), from),
+		panes:      map[int64]*rankPane{},
+		nextActive: math.MinInt64,
+	}
+	r.out = NewSender[*leaders, Resume](lanes, from.PublishedThrough, (*leaders).again, (*leaders).release)
+	r.settled = from.LowWater > from.PublishedThrough
+	for i := range b.Boards {
+		board := b.Boards[i]
+		for _, by := range board.By {
+			v := r.view(board.Window.span(), by, b.Dimensions)
+			v.boards = append(v.boards, &board)
+		}
+	}
+	return r
+}
+
+// view returns the view of a span by these dimensions, made where there is none.
+func (r *Rank) view(span span, by, dimensions []string) *view {
+	name := strings.Join(by, ",")
+	for _, v := range r.views {
+		if v.span == span && v.by == name {
+			return v
+		}
+	}
+	v := &view{span: span, by: name, windows: map[int64]*totals{}}
+	for _, dimension := range by {
+		v.dims = append(v.dims, slices.Index(dimensions, dimension))
+	}
+	r.views = append(r.views, v)
+	return v
+}
+
+// Take takes in the message at an offset of the shard's updates log. The cells and
+// their bytes are Rank's until their flush is whole. An error means that the message
+// isn't from the partitions and settings that this shard is made for; nothing was taken.
+func (r *Rank) Take(at int64, u *event.Update) error {
+	for i := range u.Cells {
+		if c := &u.Cells[i]; c.Pane%r.pane != 0 || c.Count < 0 || c.Count > countMask {
+			return fmt.Errorf("offset %d: a cell of pane %d with count %d, but panes are %d ms: the settings have changed; start a new generation", at, c.Pane, c.Count, r.pane)
+		}
+	}
+	if !r.settled && at > r.in.replayTo {
+		r.settle()
+	}
+	flush, took, err := r.in.Take(at, u.Part, u.Cells)
+	if err != nil || took == Partial {
+		return err
+	}
+	for _, cells := range flush.Parts {
+		for i := range cells {
+			r.apply(&cells[i], uint16(flush.Source), flush.First)
+		}
+	}
+	if r.in.Advance() || took == Fresh {
+		r.advance()
+	}
+	return nil
+}
+
+// apply replaces what a source partition said of a cell before.
+func (r *Rank) apply(c *event.Cell, source uint16, first int64) {
+	p := r.recent
+	if p == nil || p.start != c.Pane {
+		if p = r.paneOf(c.Pane); p == nil {
+			r.tooLate()
+			return
+		}
+		r.recent = p
+	}
+	if p.closeNext <= r.in.DroppedThrough() {
+		r.tooLate()
+	}
+	p.first = min(p.first, first)
+	r.target(p)
+	item, group := r.items.number(c.Item), r.groups.number(c.Group)
+	e, isNew := p.cells.put(item, group, source)
+	if isNew {
+		r.items.retain(item)
+		r.groups.retain(group)
+	}
+	d := delta{
+		item: item, group: group, count: c.Count - e.count(),
+		was: int64(e.sum.get()), is: c.Sum, duplicates: c.Duplicates - int64(e.extra),
+	}
+	e.addCount(d.count)
+	e.sum.set(uint64(c.Sum))
+	e.extra = uint32(min(c.Duplicates, math.MaxUint32))
+	for _, t := range p.targets {
+		t.add(&r.groups, d)
+	}
+}
+
+// tooLate counts a cell that comes for a window that was dropped after it was final.
+func (r *Rank) tooLate() {
+	if r.settled {
+		r.afterFinal++
+	}
+}
+
+// paneOf returns the pane with this start, made where there is none; nil where all its windows are dropped.
+func (r *Rank) paneOf(start int64) *rankPane {
+	if p := r.panes[start]; p != nil {
+		return p
+	}
+	p := &rankPane{start: start, closeLast: math.MinInt64, closeNext: math.MaxInt64, first: math.MaxInt64, epoch: -1}
+	for _, v := range r.views {
+		p.closeLast = max(p.closeLast, r.closeAt(v, v.span.last(start)))
+		p.closeNext = min(p.closeNext, r.closeAt(v, v.span.first(start+r.pane)))
+	}
+	if p.closeLast <= r.in.DroppedThrough() {
+		return nil
+	}
+	r.panes[start] = p
+	return p
+}
+
+func (r *Rank) closeAt(v *view, start int64) int64 { return start + v.span.size + r.lateness }
+
+// target makes sure that a pane's targets are the windows that are to take its cells.
+func (r *Rank) target(p *rankPane) {
+	if p.epoch == r.epoch {
+		return
+	}
+	p.epoch, p.targets = r.epoch, p.targets[:0]
+	for _, v := range r.views {
+		for start := v.span.first(p.start + r.pane); start <= p.start; start += v.span.slide {
+			if r.closeAt(v, start) > r.in.DroppedThrough() && r.active(v, start) {
+				p.targets = append(p.targets, r.window(v, start))
+			}
+		}
+	}
+}
+
+// active reports whether a window is to be ranked yet. One that slides is from the
+// beginning of its last slide on: at every moment just the newest one is not whole,
+// instead of all size ÷ slide that have begun.
+func (r *Rank) active(v *view, start int64) bool {
+	return !v.span.sliding() || start+v.span.size-v.span.slide <= r.now()
+}
+
+// now is how far event time has come somewhere, or closing everywhere. It is a function of the log.
+func (r *Rank) now() int64 {
+	now := r.in.ClosedThrough()
+	if front := r.in.Front(); front != event.NoTime {
+		now = max(now, front+r.bound)
+	}
+	return now
+}
+
+// window returns a window's totals, summed up from its panes where there were none.
+func (r *Rank) window(v *view, start int64) *totals {
+	t := v.windows[start]
+	if t != nil {
+		return t
+	}
+	t = &totals{view: v, start: start, end: start + v.span.size, closeAt: r.closeAt(v, start), indexes: map[event.Group]uint32{}}
+	v.windows[start] = t
+	for _, at := range slices.Sorted(maps.Keys(r.panes)) {
+		if at >= t.start && at < t.end {
+			r.panes[at].cells.each(func(e *entry) {
+				t.add(&r.groups, delta{item: e.itemOf(), group: e.group, count: e.count(), is: int64(e.sum.get()), duplicates: int64(e.extra)})
+			})
+		}
+	}
+	return t
+}
+
+// advance lets windows begin, close and be dropped, as time has come.
+func (r *Rank) advance() {
+	if now := r.now(); now != event.NoTime && now >= r.nextActive {
+		r.begin(now)
+	}
+	closed, dropped := r.in.ClosedThrough(), r.in.DroppedThrough()
+	for _, v := range r.views {
+		for start, t := range v.windows {
+			if t.closeAt <= closed && !t.closed {
+				t.closed, t.finalDue = true, true
+			}
+			if t.closeAt <= dropped {
+				t.refresh(&r.items, r.unit, r.publish)
+				for i := range t.groups {
+					for _, l := range t.groups[i].lists {
+						l.leave(&r.items)
+					}
+				}
+				delete(v.windows, start)
+				r.epoch++
+			}
+		}
+	}
+	for start, p := range r.panes {
+		if p.closeLast <= dropped {
+			p.cells.each(func(e *entry) { r.items.release(e.itemOf()); r.groups.release(e.group) })
+			delete(r.panes, start)
+			r.recent = nil
+		}
+	}
+}
+
+// begin lets the sliding windows begin whose last slide has.
+func (r *Rank) begin(now int64) {
+	r.nextActive = math.MaxInt64
+	for _, v := range r.views {
+		if v.span.sliding() {
+			r.nextActive = min(r.nextActive, v.span.last(now-v.span.size+v.span.slide)+v.span.size)
+		}
+	}
+	if r.nextActive == math.MaxInt64 {
+		return
+	}
+	r.epoch++
+	for _, start := range slices.Sorted(maps.Keys(r.panes)) {
+		r.target(r.panes[start])
+	}
+}

@@ -1,0 +1,149 @@
+package operators
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+
+	"github.com/millrank/millrank/event"
+)
+
+// leaders is a board's list for one group and window, in one shard. It holds up to
+// twice K items, so that some can fall out before all items must be gone through again:
+// every item that it doesn't hold ranks at or below the floor.
+type leaders struct {
+	board  *Board
+	key    event.ListKey
+	totals *totals
+	group  uint32 // index in totals' groups
+
+	top     []leader // best first
+	floor   leader   // the best item that was cut off, as it stood then
+	floored bool     // an item has been cut off
+	fresh   []leader // offered since top was made, and better than the floor
+
+	published []leader // the first K of top, as it was last published
+	inexact   bool     // likewise
+
+	changed bool           // in the sender's list of changed entries
+	refs    int            // entries in the sender's lists
+	last    *event.Ranking // what it said when its window was dropped
+}
+
+type leader struct {
+	item  uint32
+	score float64
+}
+
+// compare is event.Order.Compare.
+func (l *leaders) compare(items *names, a, b leader) int {
+	c := cmp.Compare(b.score, a.score)
+	if c == 0 {
+		c = bytes.Compare(items.get(b.item), items.get(a.item))
+	}
+	if l.board.Order == event.Bottom {
+		return -c
+	}
+	return c
+}
+
+// offer takes a total that has changed as a candidate.
+func (l *leaders) offer(items *names, unit float64, e *entry) {
+	count := e.count()
+	if count < l.board.MinCount || count == 0 {
+		return
+	}
+	sum, _ := e.total()
+	candidate := leader{e.itemOf(), l.board.score(count, sum, unit)}
+	if l.floored && l.compare(items, candidate, l.floor) >= 0 {
+		return
+	}
+	if l.fresh = append(l.fresh, candidate); len(l.fresh) >= 4*l.board.K+64 {
+		l.fresh = l.cut(items, l.fresh)
+	}
+}
+
+// cut sorts candidates, and keeps twice K. What falls off raises the floor.
+func (l *leaders) cut(items *names, candidates []leader) []leader {
+	slices.SortFunc(candidates, func(a, b leader) int { return l.compare(items, a, b) })
+	if keep := 2 * l.board.K; len(candidates) > keep {
+		l.floor, l.floored = candidates[keep], true
+		candidates = candidates[:keep]
+	}
+	return candidates
+}
+
+// merge makes the list of those that have not changed and the candidates. It reports
+// false when that is fewer than K, though items were cut off: then all must be offered again.
+func (l *leaders) merge(items *names) bool {
+	l.top = slices.DeleteFunc(l.top, func(old leader) bool {
+		return l.totals.table.find(old.item, l.group, 0).extra&marked != 0
+	})
+	l.top = l.cut(items, append(l.top, l.fresh...))
+	l.fresh = l.fresh[:0]
+	return len(l.top) >= l.board.K || !l.floored
+}
+
+// clear forgets all candidates, so that all items can be offered again.
+func (l *leaders) clear() { l.top, l.fresh, l.floored = l.top[:0], l.fresh[:0], false }
+
+// first returns the list itself: the first K of top.
+func (l *leaders) first() []leader { return l.top[:min(l.board.K, len(l.top))] }
+
+// differs reports whether the list says something else than when it was last asked.
+func (l *leaders) differs() bool {
+	inexact := l.totals.groups[l.group].overflowed
+	if inexact == l.inexact && slices.Equal(l.published, l.first()) {
+		return false
+	}
+	l.published, l.inexact = append(l.published[:0], l.first()...), inexact
+	return true
+}
+
+// ranking returns the list as others see it, as of an offset of the updates log.
+func (l *leaders) ranking(items *names, asOf int64) event.Ranking {
+	if l.last != nil {
+		l.last.Revision = asOf
+		return *l.last
+	}
+	t := l.totals
+	g := &t.groups[l.group]
+	r := event.Ranking{
+		ListKey: l.key, End: t.end, Final: t.closed, Exact: !g.overflowed, Duplicates: g.duplicates, Revision: asOf,
+	}
+	var text []byte
+	for _, leader := range l.first() {
+		text = append(text, items.get(leader.item)...)
+	}
+	r.Entries = make([]event.Entry, 0, len(l.first()))
+	for rest, i := string(text), 0; i < len(l.first()); i++ {
+		n := len(items.get(l.top[i].item))
+		r.Entries = append(r.Entries, event.Entry{Item: rest[:n], Score: l.top[i].score})
+		rest = rest[n:]
+	}
+	return r
+}
+
+// leave writes down what the list says, if that is still to be published or acknowledged,
+// and lets go of its window.
+func (l *leaders) leave(items *names) {
+	if l.refs > 0 {
+		last := l.ranking(items, 0)
+		l.last = &last
+	}
+	l.totals, l.top, l.fresh, l.published = nil, nil, nil, nil
+}
+
+// again marks a list of a failed flush as changed again; false when it is already.
+func (l *leaders) again() bool {
+	was := l.changed
+	l.changed = true
+	return !was
+}
+
+// release lets go of an entry in the sender's lists.
+func (l *leaders) release() {
+	if l.refs--; l.refs == 0 {
+		l.last = nil
+	}
+}

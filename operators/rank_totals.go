@@ -1,0 +1,159 @@
+package operators
+
+import "github.com/millrank/millrank/event"
+
+// totals are a window's counts and sums per (group, item), over all panes and source
+// partitions, and the lists made of them.
+type totals struct {
+	view       *view
+	start, end int64
+	closeAt    int64 // the closing watermark at which it closes
+	closed     bool
+	finalDue   bool // it has closed, and its lists have not been published as final
+
+	table   table // keyed by item and by the index in groups
+	groups  []rankGroup
+	indexes map[event.Group]uint32 // into groups, by name
+	groupOf []uint32               // by the number of a cell's group: its index in groups plus one, or 0
+	changed []totalKey             // marked entries
+}
+
+// rankGroup is one group of a view, such as a region, in one window.
+type rankGroup struct {
+	name       event.Group
+	lists      []*leaders // one per board of the view
+	duplicates int64
+	overflowed bool // a sum has run over; stays set
+	touched    bool // it has entries in changed
+}
+
+type totalKey struct{ item, group uint32 }
+
+// delta is by how much a cell has changed: its count and duplicates by a difference, its sum from was to is.
+type delta struct {
+	item, group uint32
+	count       int64
+	was, is     int64
+	duplicates  int64
+}
+
+// add takes a cell's change in.
+func (t *totals) add(groups *names, d delta) {
+	g := t.group(groups, d.group)
+	group := &t.groups[g]
+	group.duplicates += d.duplicates
+	if d.count == 0 && d.was == d.is {
+		return
+	}
+	e, _ := t.table.put(d.item, g, 0)
+	e.addCount(d.count)
+	e.replaceSum(d.was, d.is)
+	if _, ok := e.total(); !ok || event.Saturated(d.is) {
+		group.overflowed = true
+	}
+	if e.extra&marked == 0 {
+		e.extra |= marked
+		t.changed = append(t.changed, totalKey{d.item, g})
+	}
+}
+
+// group returns the index of the group that a cell's group belongs to in this view.
+func (t *totals) group(groups *names, number uint32) uint32 {
+	if int(number) < len(t.groupOf) && t.groupOf[number] > 0 {
+		return t.groupOf[number] - 1
+	}
+	name := t.view.project(event.Group(groups.get(number)))
+	g, ok := t.indexes[name]
+	if !ok {
+		g = uint32(len(t.groups))
+		t.indexes[name] = g
+		t.groups = append(t.groups, rankGroup{name: name})
+		for _, board := range t.view.boards {
+			key := event.ListKey{Board: board.Name, By: t.view.by, Group: name, Start: t.start}
+			t.groups[g].lists = append(t.groups[g].lists, &leaders{board: board, totals: t, group: g, key: key})
+		}
+	}
+	if need := int(number) + 1 - len(t.groupOf); need > 0 {
+		t.groupOf = append(t.groupOf, make([]uint32, need)...)
+	}
+	t.groupOf[number] = g + 1
+	return g
+}
+
+// project returns a cell's group cut down to the view's dimensions.
+func (v *view) project(group event.Group) event.Group {
+	values := group.Values()
+	kept := make([]string, len(v.dims))
+	for i, d := range v.dims {
+		if d < len(values) {
+			kept[i] = values[d]
+		}
+	}
+	return event.NewGroup(kept...)
+}
+
+// refresh makes the lists of what has changed anew, and calls publish for each one that
+// came out different, or for all of them once the window has closed.
+func (t *totals) refresh(items *names, unit float64, publish func(*leaders)) {
+	var touched []uint32
+	for _, k := range t.changed {
+		g := &t.groups[k.group]
+		if !g.touched {
+			g.touched, touched = true, append(touched, k.group)
+		}
+		e := t.table.find(k.item, k.group, 0)
+		for _, l := range g.lists {
+			l.offer(items, unit, e)
+		}
+	}
+	var short []*leaders
+	for _, i := range touched {
+		for _, l := range t.groups[i].lists {
+			if !l.merge(items) {
+				short = append(short, l)
+			}
+		}
+	}
+	t.rescan(items, unit, short)
+	for _, k := range t.changed {
+		t.table.find(k.item, k.group, 0).extra &^= marked
+	}
+	t.changed = t.changed[:0]
+	for _, i := range touched {
+		g := &t.groups[i]
+		g.touched = false
+		for _, l := range g.lists {
+			if l.differs() && !t.finalDue {
+				publish(l)
+			}
+		}
+	}
+	if t.finalDue {
+		t.finalDue = false
+		for i := range t.groups {
+			for _, l := range t.groups[i].lists {
+				publish(l)
+			}
+		}
+	}
+}
+
+// rescan makes lists that ran short from all their items.
+func (t *totals) rescan(items *names, unit float64, short []*leaders) {
+	if len(short) == 0 {
+		return
+	}
+	byGroup := map[uint32][]*leaders{}
+	for _, l := range short {
+		l.clear()
+		byGroup[l.group] = append(byGroup[l.group], l)
+	}
+	t.table.each(func(e *entry) {
+		for _, l := range byGroup[e.group] {
+			l.offer(items, unit, e)
+		}
+	})
+	for _, l := range short {
+		l.merge(items)
+	}
+}
