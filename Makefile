@@ -8,19 +8,19 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.tools/go/bin:$(PATH)
 
 # What can be set from outside, as in `make fuzz FUZZTIME=10m`.
-FUZZ      ?= FuzzJSON
-FUZZ_PKG  ?= ./event
-FUZZTIME  ?= 60s
-BENCH     ?= .
+FUZZ       ?= FuzzJSON
+FUZZ_PKG   ?= ./event
+FUZZTIME   ?= 60s
+BENCH      ?= .
 BENCH_PKGS ?= ./event ./operators
 # The core has no goroutines (internal/lint sees to that), so the race detector has
 # little to find there; it is run on what is quick, so that it stands ready for the shell.
-RACE_PKGS ?= ./event ./watermark ./operators ./internal/lint
+RACE_PKGS  ?= ./event ./watermark ./operators ./internal/lint
 
 STAGE := @scripts/stage.sh
 GOLANGCI_LINT := go tool -modfile=golangci-lint.mod golangci-lint
-# All packages but internal/mutants, which has a stage of its own.
-PKGS = $$(go list ./... | grep -v '/internal/mutants$$')
+# All packages but the two that have a stage of their own.
+PKGS = $$(go list ./... | grep -vE '/internal/(lint|mutants)$$')
 GO_FILES = $$(find . -name '.?*' -prune -o -name '*.go' -print)
 
 .PHONY: help
@@ -34,7 +34,7 @@ deps: ## Install what the tests need and this machine lacks; says first what and
 	@scripts/deps.sh
 
 .PHONY: test
-test: deps fmt-check vet test-unit lint race mutants ## Run all checks and tests, after `deps`: what CI runs
+test: deps fmt-check rules vet test-unit lint race mutants ## Run all checks and tests, after `deps`: what CI runs
 	@echo 'make test: all stages passed'
 
 .PHONY: fmt
@@ -45,6 +45,10 @@ fmt: ## Format all Go files
 fmt-check: ## Check that all Go files are formatted
 	$(STAGE) 'format' bash -c 'bad=$$(gofmt -s -l "$$@") || exit 1; [ -z "$$bad" ] || { echo "not formatted (run make fmt):"; echo "$$bad"; exit 1; }' gofmt $(GO_FILES)
 
+.PHONY: rules
+rules: ## Check import rules and other promises about the code's structure (internal/lint)
+	$(STAGE) 'rules' go test -count=1 ./internal/lint
+
 .PHONY: vet
 vet: ## Run go vet
 	$(STAGE) 'go vet' go vet ./...
@@ -54,7 +58,7 @@ lint: ## Run golangci-lint (settings: .golangci.yml; version: golangci-lint.mod)
 	$(STAGE) 'golangci-lint' $(GOLANGCI_LINT) run
 
 .PHONY: test-unit
-test-unit: ## Run unit, script and property tests, fuzz seeds and import rules
+test-unit: ## Run unit, script and property tests, and the fuzz seeds
 	$(STAGE) 'tests' go test -count=1 -shuffle=on $(PKGS)
 
 .PHONY: race
