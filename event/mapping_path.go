@@ -1,6 +1,7 @@
 package event
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -29,6 +30,45 @@ type pathEdge struct {
 	path     string // a leaf's path, as configured
 	node     int16  // the object that it leads to, or noNode for a leaf
 	from, to int16  // the slots at (a leaf) or below this edge: [from, to)
+	in       int16  // the node that it is an edge of
+	quick    quickName
+	follower *pathEdge // the edge whose key came after this one's, the last time; nil at first
+}
+
+// quickName is a name, its closing quote and the colon behind it (which few producers
+// set apart), made up to be compared with a record eight bytes at once, without finding
+// the key's end first.
+type quickName struct {
+	head, mask uint64 // the first eight bytes, or all, little-endian, and which of them count
+	tail       string // those after the first eight
+	size       int    // how many they are
+}
+
+// newQuickName returns the quickName of a name. One that JSON can only write with
+// escapes gets a quickName that no record matches.
+func newQuickName(name string) quickName {
+	if strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == '"' || r == '\\' }) {
+		return quickName{head: 1}
+	}
+	var q quickName
+	name += `":`
+	q.size = len(name)
+	for i := range min(len(name), 8) {
+		q.head |= uint64(name[i]) << (8 * i)
+		q.mask |= 0xff << (8 * i)
+	}
+	q.tail = name[min(len(name), 8):]
+	return q
+}
+
+// stands reports whether the name, quote and colon stand in b at i. Where fewer than
+// eight bytes are left there, it says no.
+func (q *quickName) stands(b []byte, i int) bool {
+	if i+8 > len(b) || binary.LittleEndian.Uint64(b[i:])&q.mask != q.head {
+		return false
+	}
+	rest := b[i+8:]
+	return len(rest) >= len(q.tail) && string(rest[:len(q.tail)]) == q.tail
 }
 
 const noNode = -1
@@ -60,7 +100,7 @@ func (t *pathTree) insert(path string) ([]string, error) {
 
 // grow adds an edge to a node that has none of that name.
 func (t *pathTree) grow(at int, name string, leaf bool) *pathEdge {
-	e := pathEdge{name: name, node: noNode}
+	e := pathEdge{name: name, in: int16(at), node: noNode, quick: newQuickName(name)}
 	if !leaf {
 		e.node = int16(len(t.nodes))
 		t.nodes = append(t.nodes, pathNode{})

@@ -56,6 +56,9 @@ func scanString(b []byte, i int) (end int, k kind, f fault) {
 			if hit != 0 {
 				high |= x & ((hit & -hit) - 1)
 				i += bits.TrailingZeros64(hit) / 8
+				if b[i] == '"' && high&eachHigh == 0 {
+					return i, k, noFault
+				}
 				break
 			}
 			high |= x

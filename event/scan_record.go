@@ -21,12 +21,16 @@ type scanner struct {
 	tokens []token         // by slot
 	open   [depthMax]int16 // a pathNode's number, openObject or openArray
 	key    []byte          // a key with escapes, unescaped
+
+	start    pathEdge  // stands for the record's beginning
+	previous *pathEdge // the last edge that quickEdge found in this record, or &start
 }
 
 // scan fills s.tokens from the record b. On a fault it returns where it is, and the
 // mapped field at whose value it is, or nil.
 func (s *scanner) scan(b []byte) (at int, field *pathEdge, f fault) {
 	clear(s.tokens)
+	s.previous = &s.start
 	i := skipSpace(b, 0)
 	if i == len(b) || b[i] != '{' {
 		return i, nil, faultNotObject
@@ -98,29 +102,58 @@ func (s *scanner) scanKey(b []byte, i int, in int16) (field *pathEdge, next int,
 	if i == len(b) || b[i] != '"' {
 		return nil, i, faultKey
 	}
-	from := i + 1
-	to, k, f := scanString(b, from)
+	i++
+	if in >= 0 {
+		if field = s.quickEdge(b, i, in); field != nil {
+			return field, skipSpace(b, i+field.quick.size), noFault
+		}
+	}
+	to, k, f := scanString(b, i)
 	if f != noFault {
 		return nil, to, f
+	}
+	if in >= 0 {
+		field = s.slowEdge(b[i:to], k, int(in))
 	}
 	if i = skipSpace(b, to+1); i == len(b) || b[i] != ':' {
 		return nil, i, faultColon
 	}
-	if in >= 0 {
-		key := b[from:to]
-		if k == escaped {
-			s.key, _ = unescape(s.key[:0], key)
-			key = s.key
-		}
-		edges := s.tree.nodes[in].edges
-		for j := range edges {
-			if string(key) == edges[j].name {
-				field = &edges[j]
-				break
-			}
+	return field, skipSpace(b, i+1), noFault
+}
+
+// quickEdge returns the edge whose quickName stands in b at i, or nil, which says
+// nothing: the key may have escapes, space behind it, or stand at the record's end.
+//
+// Producers write their fields in one order, so the edge that followed the last one in
+// an earlier record is tried first.
+func (s *scanner) quickEdge(b []byte, i int, in int16) *pathEdge {
+	if e := s.previous.follower; e != nil && e.in == in && e.quick.stands(b, i) {
+		s.previous = e
+		return e
+	}
+	edges := s.tree.nodes[in].edges
+	for j := range edges {
+		if e := &edges[j]; e.quick.stands(b, i) {
+			s.previous.follower, s.previous = e, e
+			return e
 		}
 	}
-	return field, skipSpace(b, i+1), noFault
+	return nil
+}
+
+// slowEdge returns the edge of a key that quickEdge may have missed, or nil.
+func (s *scanner) slowEdge(key []byte, k kind, in int) *pathEdge {
+	if k == escaped {
+		s.key, _ = unescape(s.key[:0], key)
+		key = s.key
+	}
+	edges := s.tree.nodes[in].edges
+	for i := range edges {
+		if string(key) == edges[i].name {
+			return &edges[i]
+		}
+	}
+	return nil
 }
 
 // notOpened is scanValue's answer for a value that is whole.
