@@ -55,8 +55,7 @@ func ExampleJSON_Decode() {
 		`{"event_id":"e4","item_id":"po`,
 	} {
 		err := codec.Decode([]byte(record), &e)
-		var malformed *event.MalformedError
-		if errors.As(err, &malformed) {
+		if malformed, ok := errors.AsType[*event.MalformedError](err); ok {
 			fmt.Printf("%s: %v\n", malformed.Reason, err)
 			continue
 		}

@@ -48,8 +48,11 @@ func NewJSON(m Mapping) (*JSON, error) {
 	}
 	c := &JSON{recordBytesMax: m.RecordBytesMax}
 	for _, p := range m.paths() {
-		if p.path != "" {
-			c.scan.tree.insert(p.path) // Validate has seen that it can be
+		if p.path == "" {
+			continue
+		}
+		if err := c.scan.tree.insert(p.path); err != nil {
+			return nil, err // never: Validate has seen that it can be
 		}
 	}
 	c.scan.tokens = make([]token, c.scan.tree.compile(0, 0))
@@ -163,8 +166,7 @@ func (c *JSON) field(setting, path string) field {
 	if path == "" {
 		return field{setting: setting, slot: noSlot}
 	}
-	names, _ := splitPath(path) // Validate has seen that it can be split
-	return field{path: path, setting: setting, slot: c.scan.tree.slot(names)}
+	return field{path: path, setting: setting, slot: c.scan.tree.slot(path)}
 }
 
 // token returns what the scanner found for a field.

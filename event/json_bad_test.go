@@ -155,8 +155,8 @@ func checkMalformed(t *testing.T, c *JSON, record []byte, reason Reason, field, 
 	t.Helper()
 	var e Event
 	err := c.Decode(record, &e)
-	var m *MalformedError
-	if !errors.As(err, &m) {
+	m, ok := errors.AsType[*MalformedError](err)
+	if !ok {
 		t.Fatalf("error %v, want a *MalformedError", err)
 	}
 	if m.Reason != reason || m.Field != field || !strings.Contains(m.Detail, detail) {

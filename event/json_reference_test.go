@@ -90,7 +90,7 @@ func referenceValue(record []byte, path string) string {
 	}
 	const dot = "\x00" // stands for an escaped dot
 	value := json.RawMessage(record)
-	for _, name := range strings.Split(strings.ReplaceAll(path, `\.`, dot), ".") {
+	for name := range strings.SplitSeq(strings.ReplaceAll(path, `\.`, dot), ".") {
 		var object map[string]json.RawMessage
 		if json.Unmarshal(value, &object) != nil {
 			return "null" // no object: nothing is in it

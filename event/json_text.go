@@ -36,7 +36,8 @@ func (c *JSON) decodeText(value []byte, f *textField) ([]byte, error) {
 	case plain, integer:
 		text = value[t.from:t.to:t.to]
 	case escaped:
-		from, whole := len(c.text), false
+		from := len(c.text)
+		var whole bool
 		c.text, whole = unescape(c.text, value[t.from:t.to])
 		text = c.text[from:len(c.text):len(c.text)]
 		if !whole {

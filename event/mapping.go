@@ -149,7 +149,7 @@ func (m Mapping) validatePaths(bad func(setting, format string, args ...any)) {
 		if p.path == "" && p.optional {
 			continue
 		}
-		if _, err := tree.insert(p.path); err != nil {
+		if err := tree.insert(p.path); err != nil {
 			bad(p.setting, "%v", err)
 		}
 	}

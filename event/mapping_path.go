@@ -73,11 +73,11 @@ func (q *quickName) stands(b []byte, i int) bool {
 
 const noNode = -1
 
-// insert adds a path, once. It returns the path's names, or what is wrong with it.
-func (t *pathTree) insert(path string) ([]string, error) {
+// insert adds a path, once, or returns what is wrong with it.
+func (t *pathTree) insert(path string) error {
 	names, err := splitPath(path)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if t.nodes == nil {
 		t.nodes = make([]pathNode, 1)
@@ -91,11 +91,11 @@ func (t *pathTree) insert(path string) ([]string, error) {
 			e = t.grow(at, name, last)
 			e.path = path
 		case last != (e.node == noNode):
-			return nil, fmt.Errorf("%q can't be mapped beside %q: one leads through the other", path, e.path)
+			return fmt.Errorf("%q can't be mapped beside %q: one leads through the other", path, e.path)
 		}
 		at = int(e.node)
 	}
-	return names, nil
+	return nil
 }
 
 // grow adds an edge to a node that has none of that name.
@@ -138,7 +138,8 @@ func (t *pathTree) compile(at int, next int16) int16 {
 }
 
 // slot returns the slot of a path that was inserted before compile.
-func (t *pathTree) slot(names []string) int16 {
+func (t *pathTree) slot(path string) int16 {
+	names, _ := splitPath(path) // insert has seen that it can be split
 	var e *pathEdge
 	at := 0
 	for _, name := range names {

@@ -62,7 +62,7 @@ func TestMappingValidate(t *testing.T) {
 
 func TestSplitPath(t *testing.T) {
 	for path, want := range map[string][]string{
-		"a": {"a"}, "a.b.c": {"a", "b", "c"}, `a\.b.c`: {"a.b", "c"}, `\.`: {"."}, `a\\.b`: {`a\`, "b"}, "é. ": {"é", " "},
+		"a": {"a"}, "a.b.c": {"a", "b", "c"}, `a\.b.c`: {"a.b", "c"}, `\.`: {"."}, `a\\.b`: {`a\`, "b"}, "é.-": {"é", "-"},
 	} {
 		if got, err := splitPath(path); err != nil || !slices.Equal(got, want) {
 			t.Errorf("%q is %q, %v; want %q", path, got, err, want)

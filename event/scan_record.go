@@ -104,8 +104,8 @@ func (s *scanner) scanKey(b []byte, i int, in int16) (field *pathEdge, next int,
 	}
 	i++
 	if in >= 0 {
-		if field = s.quickEdge(b, i, in); field != nil {
-			return field, skipSpace(b, i+field.quick.size), noFault
+		if e := s.quickEdge(b, i, in); e != nil {
+			return e, skipSpace(b, i+e.quick.size), noFault
 		}
 	}
 	to, k, f := scanString(b, i)
@@ -165,8 +165,9 @@ func (s *scanner) scanValue(b []byte, i int, field *pathEdge) (next int, opened 
 	if i == len(b) {
 		return i, notOpened, faultValue
 	}
-	from, to, k := i, 0, absent
+	from, to := i, 0
 	opened = notOpened
+	var k kind
 	switch c := b[i]; {
 	case c == '"':
 		from++
