@@ -19,11 +19,14 @@ const (
 	KindPunctuation             // a producer's word that nothing older than Record.Advance will come
 )
 
+// NoTimestamp is the timestamp of a Kafka record that has none.
+const NoTimestamp int64 = -1
+
 // Record is one record of a source partition, as the fold sees it. The caller may
 // use one Record again and again.
 type Record struct {
 	Offset  int64
-	Time    int64 // the Kafka record's timestamp, Unix milliseconds; negative where it has none, which makes the record malformed
+	Time    int64 // the Kafka record's timestamp, Unix milliseconds, or NoTimestamp, which makes the record malformed
 	Kind    Kind
 	Advance int64       // of a punctuation, Unix milliseconds
 	Event   event.Event // of an event; its bytes are read, not kept
@@ -185,7 +188,7 @@ func (p *Partition) deduplicateOnce(r *Record) Verdict {
 // admit decides what needs no memory, and takes punctuations in.
 func (p *Partition) admit(r *Record) event.Decision {
 	switch {
-	case r.Kind == KindMalformed || r.Time < 0 || r.Kind == KindEvent && (r.Event.Time > timeMax || r.Event.Time < -timeMax):
+	case r.Kind == KindMalformed || r.Time == NoTimestamp || r.Kind == KindEvent && (r.Event.Time > timeMax || r.Event.Time < -timeMax):
 		return event.Malformed
 	case r.Kind == KindPunctuation:
 		if watermark.Future(r.Advance, r.Time, p.maxAhead) {

@@ -1,0 +1,403 @@
+package operators_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/millrank/millrank/event"
+	"github.com/millrank/millrank/operators"
+	"github.com/millrank/millrank/sim"
+)
+
+// A hop is a topic between two stages as one sender writes it: a log per lane, with
+// what arrived of each flush, in the order in which it arrived.
+type hop[C any] struct{ lanes [][]message[C] }
+
+type message[C any] struct {
+	part    event.Part
+	content []C
+}
+
+// post is a lane's flush on its way.
+type post[C any] struct {
+	parts   []message[C]
+	arrived int  // parts that have
+	fate    fate // of the rest
+}
+
+type fate uint8
+
+const (
+	arrives  fate = iota // all of it, and the acknowledgement too
+	ackLost              // all of it, but the sender hears that it failed
+	cutShort             // some parts, and the sender hears that it failed
+	lost                 // nothing, and the sender hears that it failed
+	fates
+)
+
+// sending is one sender's run: what it has on its way, lane by lane.
+type sending[C any] struct {
+	rng    *rand.Rand
+	to     *hop[C]
+	flying []*post[C]
+	acked  func(lane int)
+	failed func(lane int)
+}
+
+func newSending[C any](rng *rand.Rand, to *hop[C], acked, failed func(int)) *sending[C] {
+	return &sending[C]{rng: rng, to: to, flying: make([]*post[C], len(to.lanes)), acked: acked, failed: failed}
+}
+
+// send takes a flush on its way, cut into parts at random.
+func (s *sending[C]) send(lane int, head event.Part, content []C) {
+	p := &post[C]{}
+	operators.Split(head, slices.Clone(content), 1+s.rng.IntN(4), func(*C) int { return 1 }, func(part event.Part, content []C) {
+		p.parts = append(p.parts, message[C]{part, content})
+	})
+	if s.rng.IntN(3) == 0 {
+		p.fate = fate(s.rng.IntN(int(fates)))
+	}
+	if s.flying[lane] != nil {
+		panic("a lane was given a flush before the one before it was acknowledged")
+	}
+	s.flying[lane] = p
+}
+
+// deliver lets some of what is on its way arrive; all of it, and without faults, when finally.
+func (s *sending[C]) deliver(finally bool) {
+	for lane, p := range s.flying {
+		if p == nil || !finally && s.rng.IntN(3) == 0 {
+			continue
+		}
+		if finally {
+			p.fate = arrives
+		}
+		upTo := len(p.parts)
+		switch p.fate {
+		case lost:
+			upTo = 0
+		case cutShort:
+			upTo = s.rng.IntN(len(p.parts))
+		}
+		done := true
+		for p.arrived < upTo {
+			s.to.lanes[lane] = append(s.to.lanes[lane], p.parts[p.arrived])
+			p.arrived++
+			if !finally && s.rng.IntN(4) == 0 {
+				done = false
+				break
+			}
+		}
+		if !done {
+			continue
+		}
+		s.flying[lane] = nil
+		if p.fate == arrives {
+			s.acked(lane)
+		} else {
+			s.failed(lane)
+		}
+	}
+}
+
+// haunt lets a dead sender's posts trickle in behind its successor's.
+func (s *sending[C]) haunt() {
+	for lane, p := range s.flying {
+		if p == nil || s.rng.IntN(2) == 0 {
+			continue
+		}
+		if p.arrived == len(p.parts) || s.rng.IntN(6) == 0 {
+			s.flying[lane] = nil
+			continue
+		}
+		s.to.lanes[lane] = append(s.to.lanes[lane], p.parts[p.arrived])
+		p.arrived++
+	}
+}
+
+// folding is a source partition's life through crashes and restarts: its log, what
+// the oracle says of it, what it has committed and published.
+type folding struct {
+	t        *testing.T
+	rng      *rand.Rand
+	settings operators.Settings
+	source   int
+	log      []sim.Record
+	records  []operators.Record
+	want     []sim.Outcome
+	commit   operators.Checkpoint
+	updates  *hop[event.Cell]
+	letters  map[int64]operators.Outcome // the dead-letter topic, by offset
+	unsent   []operators.Outcome         // dead letters not published yet: lost in a crash
+	zombies  []*sending[event.Cell]
+	runs     uint64
+}
+
+func newFolding(t *testing.T, rng *rand.Rand, s operators.Settings, source, shards int, log []sim.Record) *folding {
+	t.Helper()
+	f := &folding{t: t, rng: rng, settings: s, source: source, log: log, want: sim.Decide(s, log), records: recordsOf(log)}
+	f.reset(shards)
+	return f
+}
+
+// reset forgets all that was published and committed.
+func (f *folding) reset(shards int) {
+	f.commit = operators.CheckpointAt(f.log[0].Offset)
+	f.updates = &hop[event.Cell]{lanes: make([][]message[event.Cell], shards)}
+	f.letters, f.zombies = map[int64]operators.Outcome{}, nil
+}
+
+func recordsOf(log []sim.Record) []operators.Record {
+	records := make([]operators.Record, len(log))
+	for i, r := range log {
+		records[i] = operators.Record{Offset: r.Offset, Time: r.Time, Kind: operators.Kind(r.Kind), Advance: r.At}
+		if r.Kind == sim.Event {
+			records[i].Event = r.Event()
+		}
+	}
+	return records
+}
+
+// index returns the place in the log of the first record at or after an offset.
+func (f *folding) index(offset int64) int {
+	i, _ := slices.BinarySearchFunc(f.log, offset, func(r sim.Record, o int64) int { return int(r.Offset - o) })
+	return i
+}
+
+// run folds from the last commit up to the record at index until, in batches of any size,
+// with redeliveries, flushes and commits at any moment; then it is killed.
+// With until at the log's end it is not killed, but finishes its work.
+func (f *folding) run(until int) {
+	f.runs++
+	f.unsent = nil
+	p := operators.NewPartition(f.settings, len(f.updates.lanes), f.commit)
+	s := newSending(f.rng, f.updates, p.Acked, p.Failed)
+	flush := func(idle bool, idleFor int64) {
+		p.Flush(f.source, f.runs, idle, idleFor, func(lane int, head event.Part, cells []event.Cell) {
+			s.send(lane, head, ownCells(cells))
+		})
+	}
+	through := f.commit.ProcessedThrough
+	for i := f.index(f.commit.LowWater); i < until; {
+		n := min(until, i+1+f.rng.IntN(8))
+		f.batch(p, i, n, through)
+		i = n
+		for _, z := range f.zombies {
+			z.haunt()
+		}
+		if f.rng.IntN(2) == 0 {
+			flush(false, 0)
+		}
+		s.deliver(false)
+		if ck, ok := p.Commit(); ok && f.rng.IntN(4) > 0 {
+			f.commit = ck
+		}
+	}
+	if until < len(f.log) {
+		f.zombies = append(f.zombies, s)
+		return
+	}
+	for range 8 {
+		for _, z := range f.zombies {
+			z.haunt()
+		}
+	}
+	f.publishLetters(p, f.log[until-1].Offset)
+	s.deliver(true)
+	flush(false, 0)
+	s.deliver(true)
+	flush(true, idleLong)
+	s.deliver(true)
+	if ck, ok := p.Commit(); ok {
+		f.commit = ck
+	}
+	if cells, _ := p.Pending(); cells != 0 {
+		f.t.Errorf("source %d: %d cells are pending at the end", f.source, cells)
+	}
+	if f.commit.ProcessedThrough != f.log[until-1].Offset {
+		f.t.Errorf("source %d: processed through %d at the end, want %d", f.source, f.commit.ProcessedThrough, f.log[until-1].Offset)
+	}
+}
+
+// idleLong is how long sources have been idle at the end, so that all windows close. Milliseconds.
+const idleLong = 1 << 40
+
+// ownCells copies what the fold only lends.
+func ownCells(cells []event.Cell) []event.Cell {
+	own := slices.Clone(cells)
+	for i := range own {
+		own[i].Group, own[i].Item = slices.Clone(own[i].Group), slices.Clone(own[i].Item)
+	}
+	return own
+}
+
+// batch folds records [i, n) in one of the ways in which a handler might, and holds
+// each outcome against the oracle's.
+func (f *folding) batch(p *operators.Partition, i, n int, through int64) {
+	switch f.rng.IntN(4) {
+	case 0:
+		for k := i; k < n; k++ {
+			f.outcome(p.Step(&f.records[k]), k, through)
+		}
+	case 1: // the first half runs ahead, and fails once before the second is reached
+		for k := i; k < n; k++ {
+			p.Deduplicate(&f.records[k])
+		}
+		fallthrough
+	case 2: // the first half runs ahead
+		verdicts := make([]operators.Verdict, n)
+		for k := i; k < n; k++ {
+			verdicts[k] = p.Deduplicate(&f.records[k])
+		}
+		for k := i; k < n; k++ {
+			f.outcome(p.Count(&f.records[k], verdicts[k]), k, through)
+		}
+	case 3: // the batch is cut short, and comes again as a whole
+		for k := i; k < i+(n-i)/2; k++ {
+			f.outcome(p.Step(&f.records[k]), k, through)
+		}
+		for k := i; k < n; k++ {
+			if out := p.Step(&f.records[k]); out.Decision != event.Repeated {
+				f.outcome(out, k, through)
+			} else if k >= i+(n-i)/2 || f.want[k].Decision.DeadLetter() && f.log[k].Offset > through {
+				f.t.Errorf("source %d, offset %d: %v, want %v", f.source, f.log[k].Offset, out.Decision, f.want[k].Decision)
+			}
+		}
+	}
+	if f.rng.IntN(4) > 0 {
+		f.publishLetters(p, f.log[n-1].Offset)
+	}
+}
+
+// publishLetters writes to the dead-letter topic; a repeat must be the same letter.
+func (f *folding) publishLetters(p *operators.Partition, through int64) {
+	for _, letter := range f.unsent {
+		if before, ok := f.letters[letter.Offset]; ok && before != letter {
+			f.t.Errorf("source %d, offset %d: dead letter %+v, before it was %+v", f.source, letter.Offset, letter, before)
+		}
+		f.letters[letter.Offset] = letter
+	}
+	f.unsent = f.unsent[:0]
+	p.LettersAcked(through)
+}
+
+func (f *folding) outcome(got operators.Outcome, k int, through int64) {
+	want := f.want[k]
+	decision := want.Decision
+	if want.Offset <= through {
+		decision = event.Replayed
+	}
+	if got.Decision != decision || got.Offset != want.Offset || got.Watermark != want.W && want.Offset > through {
+		f.t.Errorf("source %d, offset %d: %+v, want %+v", f.source, want.Offset, got, want)
+	}
+	if !got.Decision.DeadLetter() {
+		return
+	}
+	if got.Decision == event.Late && (got.Pane != want.Pane || got.Lateness != want.Lateness) {
+		f.t.Errorf("source %d, offset %d: %+v, want %+v", f.source, want.Offset, got, want)
+	}
+	f.unsent = append(f.unsent, got)
+}
+
+// check holds what was published against the oracle: each flush that arrived in whole
+// stands for the log up to its as-of, and nothing is missing at the end.
+func (f *folding) check(prefixes []sim.Cells) {
+	for shard, lane := range f.updates.lanes {
+		know, asOf := sim.Cells{}, int64(-1<<62)
+		flying := map[uint64][]message[event.Cell]{}
+		for _, m := range lane {
+			if m.part.Number == 0 {
+				flying[m.part.Incarnation] = nil
+			}
+			flying[m.part.Incarnation] = append(flying[m.part.Incarnation], m)
+			parts := flying[m.part.Incarnation]
+			if !m.part.Last || parts[0].part.AsOf != m.part.AsOf || len(parts) != m.part.Number+1 || m.part.AsOf <= asOf {
+				continue
+			}
+			asOf = m.part.AsOf
+			for _, part := range parts {
+				for _, c := range part.content {
+					know[sim.CellKey{Pane: c.Pane, Group: event.Group(c.Group), Item: string(c.Item)}] = sim.Totals{
+						Count: c.Count, Sum: c.Sum, Min: c.Min, Max: c.Max, Duplicates: c.Duplicates,
+					}
+				}
+			}
+			f.checkFlush(shard, m.part, know, prefixes)
+		}
+		if last := f.log[len(f.log)-1].Offset; asOf != last {
+			f.t.Errorf("source %d, shard %d: the last flush is as of %d, want %d", f.source, shard, asOf, last)
+		}
+	}
+	for k, w := range f.want {
+		if _, ok := f.letters[w.Offset]; ok != w.Decision.DeadLetter() {
+			f.t.Errorf("source %d, offset %d: dead letter %v, but it is %v", f.source, f.log[k].Offset, ok, w.Decision)
+		}
+	}
+}
+
+func (f *folding) checkFlush(shard int, part event.Part, know sim.Cells, prefixes []sim.Cells) {
+	k := f.index(part.AsOf + 1)
+	want := sim.Cells{}
+	for key, totals := range prefixes[k] {
+		if operators.Shard([]byte(key.Item), len(f.updates.lanes)) == shard {
+			want[key] = totals
+		}
+	}
+	if !reflect.DeepEqual(know, want) {
+		f.t.Errorf("source %d, shard %d, flush as of %d by run %d:\n got %v\nwant %v", f.source, shard, part.AsOf, part.Incarnation, know, want)
+	}
+	w := event.NoTime
+	if k > 0 {
+		w = f.want[k-1].W
+	}
+	if part.ClosedThrough != w {
+		f.t.Errorf("source %d, shard %d: W %d with the flush as of %d, want %d", f.source, shard, part.ClosedThrough, part.AsOf, w)
+	}
+}
+
+// prefixesOf returns the cells as of each prefix of the log, the empty one first.
+func prefixesOf(s operators.Settings, log []sim.Record, outcomes []sim.Outcome) []sim.Cells {
+	prefixes := make([]sim.Cells, len(log)+1)
+	for i := range prefixes {
+		prefixes[i] = sim.CellsOf(s, log[:i], outcomes[:i])
+	}
+	return prefixes
+}
+
+// eachSeed runs f for seeds 1 to n, on all cores, until one fails. The failure names its seed.
+func eachSeed(t *testing.T, n int, f func(t *testing.T, seed uint64)) {
+	t.Helper()
+	var next, wait = make(chan uint64), sync.WaitGroup{}
+	for range runtime.GOMAXPROCS(0) {
+		wait.Go(func() {
+			for seed := range next {
+				if !t.Failed() {
+					f(t, seed)
+					if t.Failed() {
+						t.Logf("seed %d", seed)
+					}
+				}
+			}
+		})
+	}
+	for seed := uint64(1); seed <= uint64(n); seed++ {
+		next <- seed
+	}
+	close(next)
+	wait.Wait()
+}
+
+// seeds is how many seeds a property is tried with.
+func seeds(n int) int {
+	if testing.Short() {
+		return n / 10
+	}
+	return n
+}
+
+var _ = fmt.Sprint
