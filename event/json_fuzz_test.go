@@ -1,8 +1,10 @@
 package event
 
 import (
+	"errors"
 	"math/rand/v2"
 	"testing"
+	"unicode/utf8"
 )
 
 // fuzzMappings are the mappings that every input is decoded with.
@@ -71,13 +73,20 @@ func newComparison(tb testing.TB) func(t *testing.T, record []byte) (accepted bo
 		}
 		codecs[name] = c
 	}
+	var got Event // never cleared: nothing of one event may show in the next
 	return func(t *testing.T, record []byte) (accepted bool) {
 		if record == nil {
 			record = []byte{}
 		}
 		for name, m := range mappings {
-			var got Event
+			before := string(record)
 			gotErr := codecs[name].Decode(record, &got)
+			if string(record) != before {
+				t.Fatalf("%s: %q\nbecame %q", name, before, record)
+			}
+			if gotErr != nil {
+				checkError(t, gotErr)
+			}
 			want, wantErr := referenceDecode(m, record)
 			switch {
 			case (gotErr == nil) != (wantErr == nil):
@@ -90,6 +99,20 @@ func newComparison(tb testing.TB) func(t *testing.T, record []byte) (accepted bo
 			}
 		}
 		return accepted
+	}
+}
+
+// checkError tests what holds for the errors of all records.
+func checkError(t *testing.T, err error) {
+	t.Helper()
+	m, ok := errors.AsType[*MalformedError](err)
+	switch {
+	case !ok:
+		t.Fatalf("not a *MalformedError: %v", err)
+	case m.Reason == "" || m.Detail == "":
+		t.Fatalf("an error that doesn't say what is wrong: %#v", m)
+	case len(err.Error()) > 350 || !utf8.ValidString(err.Error()):
+		t.Fatalf("an error of %d bytes: %s", len(err.Error()), err)
 	}
 }
 

@@ -112,6 +112,12 @@ func TestJSONRegionAndDimensions(t *testing.T) {
 	}
 }
 
+func TestJSONBadDimension(t *testing.T) {
+	c := newCodec(t, func(m *Mapping) { m.Dimensions = []string{"x", "y"} })
+	checkMalformed(t, c, []byte(`{"y":[],`+good[1:]), WrongType, "y", "an array")
+	checkMalformed(t, c, []byte(`{"y":"`+strings.Repeat("y", 257)+`",`+good[1:]), FieldTooLong, "y", "dimension_bytes_max")
+}
+
 func TestJSONEventIDOfSeveralFields(t *testing.T) {
 	c := newCodec(t, func(m *Mapping) { m.EventID = []string{"a", "b"} })
 	id := func(a, b string) ID {
