@@ -87,6 +87,8 @@ var badRecords = []badRecord{
 	{"null timestamp", "", with("timestamp", `null`), FieldNull, "timestamp", "null"},
 	{"empty timestamp", "", with("timestamp", `""`), TimeUnreadable, "timestamp", `""`},
 	{"not a date", "", with("timestamp", `"yesterday"`), TimeUnreadable, "timestamp", "RFC 3339"},
+	{"timestamp list", "", with("timestamp", `["2026-11-22T18:40:56Z"]`), WrongType, "timestamp", "an array, where an RFC 3339 string is due"},
+	{"timestamp object", UnixMillis, flat(UnixMillis, "timestamp", `{"$date":1795300000000}`), WrongType, "timestamp", "an object, where an integer is due"},
 	{"integer for RFC 3339", "", with("timestamp", `1795300000000`), WrongType, "timestamp", "set time_format to unix_ms"},
 	{"year 1999", "", with("timestamp", `"1999-12-31T23:59:59.999Z"`), TimeOutOfRange, "timestamp", "[2000-01-01T00:00:00Z, 2100-01-01T00:00:00Z)"},
 	{"year 2100", "", with("timestamp", `"2100-01-01T00:00:00Z"`), TimeOutOfRange, "timestamp", "time_max"},

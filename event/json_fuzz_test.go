@@ -1,6 +1,7 @@
 package event
 
 import (
+	"cmp"
 	"errors"
 	"math/rand/v2"
 	"testing"
@@ -99,6 +100,22 @@ func newComparison(tb testing.TB) func(t *testing.T, record []byte) (accepted bo
 			}
 		}
 		return accepted
+	}
+}
+
+// Every kind of value in every field, in every mapping: most are of the wrong type.
+func TestJSONEveryKindInEveryField(t *testing.T) {
+	compare := newComparison(t)
+	for _, value := range []string{``, `null`, `true`, `false`, `{}`, `{"a":{}}`, `[]`, `[[1],{}]`, `""`, `"a"`, `"\u0061"`, `"\ud800"`, `0`, `-7`, `1.5`, `1e3`} {
+		for _, field := range []string{"event_id", "item_id", "region", "timestamp", "value", "user_id", "category"} {
+			compare(t, []byte(with(field, value)))
+			compare(t, []byte(flat(UnixMillis, field, value)))
+			compare(t, []byte(`{"category":`+cmp.Or(value, "7")+`,`+good[1:]))
+		}
+		for _, field := range []string{"id", "region", "c", "b"} {
+			inner := `"id":"e1","region":"eu","c":"x","b":{"item":"i1"}`
+			compare(t, []byte(`{"a":{`+inner+`,"`+field+`":`+cmp.Or(value, "7")+`},"timestamp":"2026-11-22T18:40:56Z","x.y":`+cmp.Or(value, "7")+`}`))
+		}
 	}
 }
 

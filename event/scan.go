@@ -27,7 +27,8 @@ const (
 )
 
 // token is a scanned value: what it is, and where in the record it stands (a string
-// without its quotes).
+// without its quotes, an object or array by its opening bracket alone). Always
+// 0 <= from <= to <= the record's length, whatever the kind.
 type token struct {
 	from, to int32
 	kind     kind

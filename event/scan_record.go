@@ -165,9 +165,10 @@ func (s *scanner) scanValue(b []byte, i int, field *pathEdge) (next int, opened 
 	if i == len(b) {
 		return i, notOpened, faultValue
 	}
-	from, to := i, 0
-	opened = notOpened
+	var to int
 	var k kind
+	from := i
+	opened = notOpened
 	switch c := b[i]; {
 	case c == '"':
 		from++
@@ -177,9 +178,9 @@ func (s *scanner) scanValue(b []byte, i int, field *pathEdge) (next int, opened 
 		to, k, f = scanNumber(b, i)
 		next = to
 	case c == '{':
-		opened, k, next = openObject, object, i+1
+		opened, k, to, next = openObject, object, i+1, i+1
 	case c == '[':
-		opened, k, next = openArray, array, i+1
+		opened, k, to, next = openArray, array, i+1, i+1
 	default:
 		to, k, f = scanWord(b, i)
 		next = to
