@@ -21,13 +21,22 @@ import (
 // Times are in any one unit; here they are milliseconds.
 
 type trace struct {
-	Seed     int
 	Settings struct {
 		Pane, Bound, Lateness, G, N, M, R int64
 		MaxAhead                          int64 `json:"max_ahead"`
 	}
 	Log   []traceRecord
 	After []traceRow
+}
+
+// UnmarshalJSON numbers the records, too.
+func (tr *trace) UnmarshalJSON(b []byte) error {
+	type plain trace
+	err := json.Unmarshal(b, (*plain)(tr))
+	for i := range tr.Log {
+		tr.Log[i].Offset = int64(i)
+	}
+	return err
 }
 
 type traceRow struct {
@@ -102,9 +111,10 @@ func (r *traceRecord) UnmarshalJSON(b []byte) error {
 	return err
 }
 
-func eachTrace(t *testing.T, f func(t *testing.T, tr *trace)) {
+// eachTrace calls f for each of the 300 traces in a file.
+func eachTrace[T any](t *testing.T, path string, f func(t *testing.T, tr *T)) {
 	t.Helper()
-	file, err := os.Open("testdata/fold-traces.ndjson.gz")
+	file, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,22 +127,21 @@ func eachTrace(t *testing.T, f func(t *testing.T, tr *trace)) {
 	lines.Buffer(nil, 1<<20)
 	n := 0
 	for ; lines.Scan(); n++ {
-		var tr trace
-		if err := json.Unmarshal(lines.Bytes(), &tr); err != nil {
+		tr := new(T)
+		if err := json.Unmarshal(lines.Bytes(), tr); err != nil {
 			t.Fatal(err)
 		}
-		for i := range tr.Log {
-			tr.Log[i].Offset = int64(i)
-		}
-		f(t, &tr)
+		f(t, tr)
 		if t.Failed() {
-			t.Fatalf("seed %d, settings %+v", tr.Seed, tr.Settings)
+			t.Fatalf("%s, line %d", path, n+1)
 		}
 	}
 	if lines.Err() != nil || n != 300 {
-		t.Fatalf("%d traces instead of 300: %v", n, lines.Err())
+		t.Fatalf("%s: %d traces instead of 300: %v", path, n, lines.Err())
 	}
 }
+
+const foldTraces = "testdata/fold-traces.ndjson.gz"
 
 // watching folds records and keeps track of the panes that close.
 type watching struct {
@@ -214,7 +223,7 @@ func (row *traceRow) compareOpen(t *testing.T, w *watching) {
 // TestPartitionSpecification steps the fold through every trace: the same decision,
 // W, closed and open cells and checkpoint after every record.
 func TestPartitionSpecification(t *testing.T) {
-	eachTrace(t, func(t *testing.T, tr *trace) {
+	eachTrace(t, foldTraces, func(t *testing.T, tr *trace) {
 		w := &watching{Partition: NewPartition(tr.settings(), 3, CheckpointAt(0))}
 		for i := range tr.After {
 			out, closed := w.step(&tr.Log[i].Record)
@@ -226,7 +235,7 @@ func TestPartitionSpecification(t *testing.T) {
 // TestPartitionSpecificationRestart restarts the fold from the specification's own
 // checkpoint after each record of every trace.
 func TestPartitionSpecificationRestart(t *testing.T) {
-	eachTrace(t, func(t *testing.T, tr *trace) {
+	eachTrace(t, foldTraces, func(t *testing.T, tr *trace) {
 		for stop := range tr.After {
 			ck := tr.After[stop].checkpoint()
 			w := &watching{Partition: NewPartition(tr.settings(), 3, ck)}

@@ -34,9 +34,11 @@ type Rank struct {
 	recent *rankPane // the pane of the last cell, or nil
 	out    *Sender[*leaders, Resume]
 
+	dropped    int64 // dropped-through, as the windows and panes that are left reflect it
 	settled    bool  // the replay is over: what changes is to be published
 	epoch      int   // grows when windows begin or are dropped: panes' targets are made again
-	nextActive int64 // event time at which the next sliding window begins its last slide
+	begun      int64 // sliding windows whose last slide begins by now are ranked; moved between flushes only, so that all panes agree
+	nextBegin  int64 // event time at which the next one's does
 	afterFinal int64
 }
 
@@ -73,9 +75,11 @@ func NewRank(b Boards, sources, lanes int, from Resume) *Rank {
 	}
 	r := &Rank{
 		pane: b.Pane.Milliseconds(), lateness: b.AllowedLateness.Milliseconds(), bound: b.OutOfOrderness.Milliseconds(), unit: b.unit(),
-		in:         NewReceiver[[]event.Cell](sources, b.ReviseFor.Milliseconds(), from),
-		panes:      map[int64]*rankPane{},
-		nextActive: math.MinInt64,
+		in:        NewReceiver[[]event.Cell](sources, b.ReviseFor.Milliseconds(), from),
+		panes:     map[int64]*rankPane{},
+		dropped:   from.DroppedThrough,
+		begun:     event.NoTime,
+		nextBegin: event.NoTime,
 	}
 	r.out = NewSender[*leaders, Resume](lanes, from.PublishedThrough, (*leaders).again, (*leaders).release)
 	r.settled = from.LowWater > from.PublishedThrough
@@ -142,7 +146,7 @@ func (r *Rank) apply(c *event.Cell, source uint16, first int64) {
 		}
 		r.recent = p
 	}
-	if p.closeNext <= r.in.DroppedThrough() {
+	if p.closeNext <= r.dropped {
 		r.tooLate()
 	}
 	p.first = min(p.first, first)
@@ -180,9 +184,9 @@ func (r *Rank) paneOf(start int64) *rankPane {
 	p := &rankPane{start: start, closeLast: math.MinInt64, closeNext: math.MaxInt64, first: math.MaxInt64, epoch: -1}
 	for _, v := range r.views {
 		p.closeLast = max(p.closeLast, r.closeAt(v, v.span.last(start)))
-		p.closeNext = min(p.closeNext, r.closeAt(v, v.span.first(start+r.pane)))
+		p.closeNext = min(p.closeNext, r.closeAt(v, v.span.first(start)))
 	}
-	if p.closeLast <= r.in.DroppedThrough() {
+	if p.closeLast <= r.dropped {
 		return nil
 	}
 	r.panes[start] = p
@@ -198,8 +202,8 @@ func (r *Rank) target(p *rankPane) {
 	}
 	p.epoch, p.targets = r.epoch, p.targets[:0]
 	for _, v := range r.views {
-		for start := v.span.first(p.start + r.pane); start <= p.start; start += v.span.slide {
-			if r.closeAt(v, start) > r.in.DroppedThrough() && r.active(v, start) {
+		for start := v.span.first(p.start); start <= p.start; start += v.span.slide {
+			if r.closeAt(v, start) > r.dropped && r.active(v, start) {
 				p.targets = append(p.targets, r.window(v, start))
 			}
 		}
@@ -210,7 +214,7 @@ func (r *Rank) target(p *rankPane) {
 // beginning of its last slide on: at every moment just the newest one is not whole,
 // instead of all size ÷ slide that have begun.
 func (r *Rank) active(v *view, start int64) bool {
-	return !v.span.sliding() || start+v.span.size-v.span.slide <= r.now()
+	return !v.span.sliding() || start+v.span.size-v.span.slide <= r.begun
 }
 
 // now is how far event time has come somewhere, or closing everywhere. It is a function of the log.
@@ -242,16 +246,17 @@ func (r *Rank) window(v *view, start int64) *totals {
 
 // advance lets windows begin, close and be dropped, as time has come.
 func (r *Rank) advance() {
-	if now := r.now(); now != event.NoTime && now >= r.nextActive {
+	if now := r.now(); now != event.NoTime && now >= r.nextBegin {
 		r.begin(now)
 	}
-	closed, dropped := r.in.ClosedThrough(), r.in.DroppedThrough()
+	closed := r.in.ClosedThrough()
+	r.dropped = r.in.DroppedThrough() // after what had to begin has, so that nothing is dropped unpublished
 	for _, v := range r.views {
 		for start, t := range v.windows {
 			if t.closeAt <= closed && !t.closed {
 				t.closed, t.finalDue = true, true
 			}
-			if t.closeAt <= dropped {
+			if t.closeAt <= r.dropped {
 				t.refresh(&r.items, r.unit, r.publish)
 				for i := range t.groups {
 					for _, l := range t.groups[i].lists {
@@ -264,7 +269,7 @@ func (r *Rank) advance() {
 		}
 	}
 	for start, p := range r.panes {
-		if p.closeLast <= dropped {
+		if p.closeLast <= r.dropped {
 			p.cells.each(func(e *entry) { r.items.release(e.itemOf()); r.groups.release(e.group) })
 			delete(r.panes, start)
 			r.recent = nil
@@ -274,15 +279,16 @@ func (r *Rank) advance() {
 
 // begin lets the sliding windows begin whose last slide has.
 func (r *Rank) begin(now int64) {
-	r.nextActive = math.MaxInt64
+	r.nextBegin = math.MaxInt64
 	for _, v := range r.views {
 		if v.span.sliding() {
-			r.nextActive = min(r.nextActive, v.span.last(now-v.span.size+v.span.slide)+v.span.size)
+			r.nextBegin = min(r.nextBegin, v.span.last(now-v.span.size+v.span.slide)+v.span.size)
 		}
 	}
-	if r.nextActive == math.MaxInt64 {
+	if r.nextBegin == math.MaxInt64 {
 		return
 	}
+	r.begun = now
 	r.epoch++
 	for _, start := range slices.Sorted(maps.Keys(r.panes)) {
 		r.target(r.panes[start])

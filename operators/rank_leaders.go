@@ -92,12 +92,17 @@ func (l *leaders) first() []leader { return l.top[:min(l.board.K, len(l.top))] }
 
 // differs reports whether the list says something else than when it was last asked.
 func (l *leaders) differs() bool {
-	inexact := l.totals.groups[l.group].overflowed
+	inexact := l.overflowed()
 	if inexact == l.inexact && slices.Equal(l.published, l.first()) {
 		return false
 	}
 	l.published, l.inexact = append(l.published[:0], l.first()...), inexact
 	return true
+}
+
+// overflowed reports whether a sum of the list's group has run over, where scores come from sums.
+func (l *leaders) overflowed() bool {
+	return l.board.Measure != Count && l.totals.groups[l.group].overflowed
 }
 
 // ranking returns the list as others see it, as of an offset of the updates log.
@@ -109,7 +114,7 @@ func (l *leaders) ranking(items *names, asOf int64) event.Ranking {
 	t := l.totals
 	g := &t.groups[l.group]
 	r := event.Ranking{
-		ListKey: l.key, End: t.end, Final: t.closed, Exact: !g.overflowed, Duplicates: g.duplicates, Revision: asOf,
+		ListKey: l.key, End: t.end, Final: t.closed, Exact: !l.overflowed(), Duplicates: g.duplicates, Revision: asOf,
 	}
 	var text []byte
 	for _, leader := range l.first() {

@@ -71,8 +71,11 @@ func hashEntry(item, group uint32, source uint16) uint64 {
 	return mix(uint64(item)|uint64(group)<<32) ^ uint64(source)*0x9e3779b97f4a7c15
 }
 
-func (t *table) home(item, group uint32, source uint16) int {
-	hi, _ := bits.Mul64(hashEntry(item, group, source), uint64(t.homes))
+func (e *entry) hash() uint64 { return hashEntry(e.item, e.group, e.source()) }
+
+// home is the slot at which the search for a hash begins.
+func (t *table) home(hash uint64) int {
+	hi, _ := bits.Mul64(hash, uint64(t.homes))
 	return int(hi)
 }
 
@@ -104,18 +107,16 @@ func (t *table) put(item, group uint32, source uint16) (e *entry, isNew bool) {
 	}
 }
 
-// seek returns where the entry stands, or where it belongs.
+// seek returns where the entry stands, or where it belongs. (To order by homes alone
+// would not do: entries of one home can have different ones in a larger table.)
 func (t *table) seek(item, group uint32, source uint16) (int, bool) {
-	if len(t.slots) == 0 {
-		return 0, false
-	}
-	h := t.home(item, group, source)
-	for i := h; i < len(t.slots); i++ {
+	hash := hashEntry(item, group, source)
+	for i := t.home(hash); i < len(t.slots); i++ {
 		e := &t.slots[i]
 		if e.item == item && e.group == group && e.source() == source {
 			return i, true
 		}
-		if e.item == 0 || t.home(e.item, e.group, e.source()) > h {
+		if e.item == 0 || e.hash() > hash {
 			return i, false
 		}
 	}
@@ -144,7 +145,7 @@ func (t *table) grow() {
 		if e.item == 0 {
 			continue
 		}
-		at := max(next, t.home(e.item, e.group, e.source()))
+		at := max(next, t.home(e.hash()))
 		if at == len(t.slots) { // pushed over the end, once in a very long while
 			t.slots = append(t.slots, make([]entry, 64)...)
 		}

@@ -1,7 +1,6 @@
 package operators_test
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"reflect"
 	"runtime"
@@ -399,5 +398,3 @@ func seeds(n int) int {
 	}
 	return n
 }
-
-var _ = fmt.Sprint

@@ -120,7 +120,7 @@ func compareWithExpected(t *testing.T, cells sim.Cells, name, measure, window st
 	lists := make(map[key]sim.List)
 	for _, dims := range [][]int{nil, {0}} {
 		board.Dims = dims
-		for _, l := range sim.Rankings(cells, dataSettings().Pane, board) {
+		for _, l := range sim.Rankings(dataSettings().Pane, board, cells) {
 			lists[key{l.Start, l.Group}] = l
 		}
 	}

@@ -173,7 +173,7 @@ func TestSaturation(t *testing.T) {
 			}
 		}
 		for _, measure := range []sim.Measure{sim.Count, sim.Sum, sim.Average} {
-			lists := sim.Rankings(cells, 10*ms, sim.Board{Size: 10 * ms, Slide: 10 * ms, Measure: measure, K: 1})
+			lists := sim.Rankings(10*ms, sim.Board{Size: 10 * ms, Slide: 10 * ms, Measure: measure, K: 1}, cells)
 			if len(lists) != 1 || lists[0].Exact != (measure == sim.Count) {
 				t.Errorf("measure %d: %+v", measure, lists)
 			}

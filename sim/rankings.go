@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"math"
+	"math/big"
 	"slices"
 	"time"
 
@@ -48,9 +49,8 @@ type List struct {
 	Group      event.Group // the board's dimensions only
 	Start, End int64       // the window, half-open, Unix milliseconds
 	Entries    []event.Entry
-	// Exact is false when an item's sum has run over, listed or not, where the score comes
-	// from sums. Only the flag is then comparable: which end a sum stands at, and whether
-	// it runs over on its way at all, depends on the order of adding.
+	// Exact is false when an item's sum, listed or not, is beyond int64, or one of its cells'
+	// sums has run over, where the score comes from sums. Only the flag is then comparable.
 	Exact      bool
 	Duplicates int64 // of all the group's cells in the window
 }
@@ -61,25 +61,38 @@ type listKey struct {
 	group event.Group
 }
 
+// tally is an item's count and sum over a group and window. The sum is exact, however
+// many int64 are added, in whatever order.
+type tally struct {
+	count     int64
+	sum       big.Int
+	saturated bool // a cell's sum has run over
+}
+
 // Rankings returns the exact lists of a board over the final cells of all source
 // partitions, ordered by window, then group. There is a list for each group and
 // window that counted an event, even where the minimum count leaves it empty.
-func Rankings(cells Cells, pane time.Duration, b Board) []List {
-	items := make(map[listKey]map[string]Totals)
-	for _, cell := range cells.Keys() { // in order, so that saturating sums are the same each time
-		group := project(cell.Group, b.Dims)
-		for _, start := range b.windowsOf(cell.Pane, cell.Pane+pane.Milliseconds()) {
-			key := listKey{start: start, group: group}
-			inList := items[key]
-			if inList == nil {
-				inList = make(map[string]Totals)
-				items[key] = inList
+func Rankings(pane time.Duration, b Board, partitions ...Cells) []List {
+	items := make(map[listKey]map[string]*tally)
+	duplicates := make(map[listKey]int64)
+	for _, cells := range partitions {
+		for cell, totals := range cells {
+			group := project(cell.Group, b.Dims)
+			for _, start := range b.windowsOf(cell.Pane, cell.Pane+pane.Milliseconds()) {
+				key := listKey{start: start, group: group}
+				if items[key] == nil {
+					items[key] = make(map[string]*tally)
+				}
+				item := items[key][cell.Item]
+				if item == nil {
+					item = new(tally)
+					items[key][cell.Item] = item
+				}
+				item.count += totals.Count
+				item.sum.Add(&item.sum, big.NewInt(totals.Sum))
+				item.saturated = item.saturated || event.Saturated(totals.Sum)
+				duplicates[key] += totals.Duplicates
 			}
-			totals := cells[cell]
-			if there, ok := inList[cell.Item]; ok {
-				totals = there.add(totals)
-			}
-			inList[cell.Item] = totals
 		}
 	}
 	keys := slices.SortedFunc(maps.Keys(items), func(a, b listKey) int {
@@ -87,7 +100,9 @@ func Rankings(cells Cells, pane time.Duration, b Board) []List {
 	})
 	lists := make([]List, 0, len(keys))
 	for _, key := range keys {
-		lists = append(lists, b.list(key, items[key]))
+		l := b.list(key, items[key])
+		l.Duplicates = duplicates[key]
+		lists = append(lists, l)
 	}
 	return lists
 }
@@ -104,15 +119,14 @@ func (b Board) windowsOf(paneStart, paneEnd int64) []int64 {
 }
 
 // list ranks the items of one group and window.
-func (b Board) list(key listKey, items map[string]Totals) List {
+func (b Board) list(key listKey, items map[string]*tally) List {
 	l := List{Group: key.group, Start: key.start, End: key.start + b.Size.Milliseconds(), Exact: true}
-	for item, totals := range items {
-		l.Duplicates += totals.Duplicates
-		if b.Measure != Count && event.Saturated(totals.Sum) {
+	for item, t := range items {
+		if b.Measure != Count && (t.saturated || !t.sum.IsInt64()) {
 			l.Exact = false
 		}
-		if totals.Count >= b.MinCount {
-			l.Entries = append(l.Entries, event.Entry{Item: item, Score: b.score(totals)})
+		if t.count >= b.MinCount {
+			l.Entries = append(l.Entries, event.Entry{Item: item, Score: b.score(t)})
 		}
 	}
 	slices.SortFunc(l.Entries, b.Order.Compare)
@@ -120,16 +134,16 @@ func (b Board) list(key listKey, items map[string]Totals) List {
 	return l
 }
 
-// score is the measure as float64, divided in this order.
-func (b Board) score(t Totals) float64 {
+// score is the measure as float64, divided in this order. Of a sum beyond int64 it is no use.
+func (b Board) score(t *tally) float64 {
 	unit := math.Pow10(b.Scale) // 10^Scale as float64, exactly, up to 10^22
 	switch b.Measure {
 	case Sum:
-		return float64(t.Sum) / unit
+		return float64(t.sum.Int64()) / unit
 	case Average:
-		return float64(t.Sum) / float64(t.Count) / unit
+		return float64(t.sum.Int64()) / float64(t.count) / unit
 	default:
-		return float64(t.Count)
+		return float64(t.count)
 	}
 }
 

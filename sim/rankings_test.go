@@ -54,7 +54,7 @@ func TestRankings(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got := sim.Rankings(cells, 5*ms, test.board)
+			got := sim.Rankings(5*ms, test.board, cells)
 			for i := range got {
 				if len(got[i].Entries) == 0 {
 					got[i].Entries = nil
@@ -78,7 +78,7 @@ func TestUnionOfTopKs(t *testing.T) {
 		return cells
 	}
 	cells := sim.MergeCells(part(map[string]int64{"A": 7, "B": 6, "C": 5}), part(map[string]int64{"A": 2, "B": 4, "C": 5}))
-	lists := sim.Rankings(cells, ms, sim.Board{Size: ms, Slide: ms, K: 2})
+	lists := sim.Rankings(ms, sim.Board{Size: ms, Slide: ms, K: 2}, cells)
 	want := []event.Entry{{Item: "C", Score: 10}, {Item: "B", Score: 10}}
 	if len(lists) != 1 || !reflect.DeepEqual(lists[0].Entries, want) {
 		t.Errorf("got %+v, want %v", lists, want)
