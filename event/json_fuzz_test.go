@@ -134,7 +134,7 @@ func checkError(t *testing.T, err error) {
 }
 
 // TestJSONMutations is a short FuzzJSON for every test run: good records with a few
-// bytes changed, moved or taken from another one. The seed reproduces a failure.
+// bytes changed, moved or taken from another one. A failure prints its record.
 func TestJSONMutations(t *testing.T) {
 	const seed, rounds = 20261122, 4000
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -163,9 +163,6 @@ func TestJSONMutations(t *testing.T) {
 		}
 		if compare(t, record) {
 			accepted++
-		}
-		if t.Failed() {
-			t.Fatalf("seed %d", seed)
 		}
 	}
 	if accepted < rounds/20 {
