@@ -37,7 +37,7 @@ type Event struct {
 	Group []byte // the dimensions that the boards need, as Group has them; the region comes first
 	User  []byte // user_id; nil where the event has none
 	Time  int64  // event time, Unix milliseconds
-	Value int64  // in units of 10^-scale; 1 unit of the scale where the event has none
+	Value int64  // in units of 10^-scale; 1, that is 10^scale units, where the event has none
 }
 
 // Decoder turns one record's value into an event.
