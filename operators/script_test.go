@@ -48,6 +48,7 @@ func runScript(t *testing.T, name string) {
 		t.Fatal(err)
 	}
 	world := &scriptWorld{}
+	wholeLines := gocmp.Comparer(func(a, b string) bool { return a == b }) // in a diff, not pieces of them
 	var rewritten []string
 	for lines, i := strings.Split(strings.TrimRight(string(text), "\n"), "\n"), 0; i < len(lines); {
 		if lines[i] == "" || lines[i][0] == '#' {
@@ -57,7 +58,7 @@ func runScript(t *testing.T, name string) {
 		}
 		block := cutBlock(lines, i)
 		got := block.run(t, name, world)
-		if diff := gocmp.Diff(block.want, got); diff != "" && !*rewrite {
+		if diff := gocmp.Diff(block.want, got, wholeLines); diff != "" && !*rewrite {
 			t.Errorf("%s:%d: a block prints something else (- the script has, + it prints):\n%s", name, block.line, diff)
 		}
 		rewritten = append(rewritten, block.commands...)
