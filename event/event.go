@@ -29,8 +29,9 @@ func NewID(eventID []byte) ID {
 }
 
 // Event is one fact: an item that was watched, bought or liked, somewhere, at a
-// time. Its byte slices are views that belong to the decoder that filled them:
-// they hold until its next call, and whoever keeps them longer copies them.
+// time. Its byte slices are views into the record's bytes or into memory of the
+// event's own: they hold until the record's bytes change or the event is decoded into
+// again, and whoever keeps them longer copies them.
 type Event struct {
 	ID    ID
 	Item  []byte // item_id: post, video, product
@@ -38,12 +39,13 @@ type Event struct {
 	User  []byte // user_id; nil where the event has none
 	Time  int64  // event time, Unix milliseconds
 	Value int64  // in units of 10^-scale; 1, that is 10^scale units, where the event has none
+
+	group, text []byte // memory for Group, and for strings that had escapes
 }
 
 // Decoder turns one record's value into an event.
 //
-// Decode fills e, whose slices may point into value or into the decoder's own
-// memory, and returns nil; or it returns an error that says what is wrong with
+// Decode fills e, whose slices may point into value, and returns nil; or it returns an error that says what is wrong with
 // the value, for a dead letter, and leaves e undefined. It must not panic, whatever the bytes.
 // A Decoder serves one goroutine.
 type Decoder interface {

@@ -33,8 +33,7 @@ type JSON struct {
 
 	regionDefault  []byte // the region of events without, where the region is not required
 	recordBytesMax int
-	text           []byte // texts that had escapes
-	group          []byte // the event's group
+	text           []byte // the event's texts that had escapes, while it is decoded
 	idParts        []byte // the fields of an event ID that has several
 }
 
@@ -75,7 +74,7 @@ func NewJSON(m Mapping) (*JSON, error) {
 }
 
 // Decode reads one record's value; nil stands for a null value. It fills e, whose
-// slices hold until the next call, or returns a *MalformedError that says what is wrong with
+// slices point into value or into memory of e's own, or returns a *MalformedError that says what is wrong with
 // the value, and leaves e undefined. Where several things are wrong it names the first one: syntax
 // before fields, then event ID, item, region, dimensions, time, value, user.
 func (c *JSON) Decode(value []byte, e *Event) error {
@@ -89,17 +88,23 @@ func (c *JSON) Decode(value []byte, e *Event) error {
 		}
 		return malformedAt(value, at, f, path)
 	}
-	c.text = c.text[:0]
-	var err error
+	c.text = e.text[:0]
+	err := c.decodeFields(value, e)
+	e.text = c.text
+	return err
+}
+
+func (c *JSON) decodeFields(value []byte, e *Event) (err error) {
 	if e.ID, err = c.decodeID(value); err != nil {
 		return err
 	}
 	if e.Item, err = c.decodeText(value, &c.item); err != nil {
 		return err
 	}
-	if e.Group, err = c.decodeGroup(value); err != nil {
+	if e.group, err = c.decodeGroup(value, e.group[:0]); err != nil {
 		return err
 	}
+	e.Group = e.group
 	if e.Time, err = c.decodeTime(value); err != nil {
 		return err
 	}
@@ -142,23 +147,24 @@ func (c *JSON) decodeID(value []byte) (ID, error) {
 	return NewID(c.idParts), nil
 }
 
-func (c *JSON) decodeGroup(value []byte) ([]byte, error) {
+// decodeGroup appends the region and the dimensions to group.
+func (c *JSON) decodeGroup(value, group []byte) ([]byte, error) {
 	region, err := c.decodeText(value, &c.region)
 	if err != nil {
-		return nil, err
+		return group, err
 	}
 	if region == nil {
 		region = c.regionDefault
 	}
-	c.group = AppendGroup(c.group[:0], region)
+	group = AppendGroup(group, region)
 	for i := range c.dimensions {
 		text, err := c.decodeText(value, &c.dimensions[i])
 		if err != nil {
-			return nil, err
+			return group, err
 		}
-		c.group = AppendGroup(c.group, text)
+		group = AppendGroup(group, text)
 	}
-	return c.group, nil
+	return group, nil
 }
 
 // field resolves a path of the mapping.

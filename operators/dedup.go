@@ -59,7 +59,7 @@ func (d *dedup) see(offset, before, w int64, id event.ID, payload uint32) (dupli
 	if d.index.full() {
 		d.rebuildIndex()
 	}
-	slots, want, dead := d.index.slots, tag(uint32(id[0]>>32)), -1
+	slots, want, dead := d.index.slots, tag(hashOf(id)), -1
 	i := home(want, len(slots))
 	for slots[i] != 0 { // spelled out, and not a probe, to find the first dead slot on the way
 		position := uint32(slots[i])
@@ -89,6 +89,11 @@ func (d *dedup) see(offset, before, w int64, id event.ID, payload uint32) (dupli
 	slots[i] = want<<32 | uint64(d.sightings.add(id, payload))
 	return false, false
 }
+
+// touch reads the memory that see will look an ID up in.
+func (d *dedup) touch(id event.ID) uint64 { return d.index.touch(hashOf(id)) }
+
+func hashOf(id event.ID) uint32 { return uint32(id[0] >> 32) }
 
 // enter makes the segment of (offset, w) the current one, forgets those beyond the
 // horizon, and returns the current one's first sighting.

@@ -60,6 +60,14 @@ func (p *probe) next() (position uint32, ok bool) {
 	return 0, false
 }
 
+// touch reads the slot at which the search for a hash begins.
+func (ix *index) touch(hash uint32) uint64 {
+	if len(ix.slots) == 0 {
+		return 0
+	}
+	return ix.slots[home(tag(hash), len(ix.slots))]
+}
+
 // add puts a position under a hash, and grows the table by half first where it is full.
 func (ix *index) add(hash, position uint32) {
 	if ix.full() {

@@ -45,6 +45,15 @@ func (p *pane) find(hash uint32, group, item []byte) int {
 	return -1
 }
 
+// touch reads the first cell that find will compare.
+func (p *pane) touch(hash uint32) uint64 {
+	i := uint32(p.index.touch(hash))
+	if int(i) >= len(p.cells) {
+		return 0
+	}
+	return uint64(p.keys[p.cells[i].key])
+}
+
 // add makes a new cell with no events in it.
 func (p *pane) add(hash uint32, group, item []byte, shard uint16) int {
 	p.index.add(hash, uint32(len(p.cells)))

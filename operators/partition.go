@@ -98,6 +98,7 @@ type Partition struct {
 	sender *Sender[cellRef, Checkpoint]
 	key    []byte       // scratch: (group, item)
 	cells  []event.Cell // scratch: a flush's
+	warm   warm
 }
 
 // cellRef is a cell in the sender's lists. It counts in its pane's unacked.
@@ -168,8 +169,7 @@ func (p *Partition) deduplicateOnce(r *Record) Verdict {
 	if v.Decision == event.Counted {
 		e := &r.Event
 		p.watermark.Observe(e.Time)
-		p.key = append(append(p.key[:0], e.Group...), e.Item...)
-		hash := xxh3.Hash(p.key)
+		hash := p.hash(r)
 		v.hash = uint32(hash)
 		payload := uint32(mix(hash^mix(uint64(e.Time))^mix(^uint64(e.Value))) >> 32)
 		var duplicate bool

@@ -238,6 +238,9 @@ func ownCells(cells []event.Cell) []event.Cell {
 // batch folds records [i, n) in one of the ways in which a handler might, and holds
 // each outcome against the oracle's.
 func (f *folding) batch(p *operators.Partition, i, n int, through int64) {
+	if f.rng.IntN(2) == 0 {
+		p.Warm(f.records[i:n])
+	}
 	switch f.rng.IntN(4) {
 	case 0:
 		for k := i; k < n; k++ {
