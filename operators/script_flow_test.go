@@ -59,7 +59,7 @@ func (w *scriptWorld) doFlow(a *arguments) {
 	case "commit", "restart": // partition=0, shard=0 or merge
 		w.commitOrRestart(a)
 	default:
-		mistaken("there is no such command")
+		mistakenf("there is no such command")
 	}
 }
 
@@ -90,7 +90,7 @@ func (w *scriptWorld) flushSource(source int, s *scriptSource, idleFor time.Dura
 		})
 	})
 	if !began {
-		w.print("partition %d has nobody to flush to, or is replaying", source)
+		w.printf("partition %d has nobody to flush to, or is replaying", source)
 	}
 	for shard, flush := range flushes {
 		w.deliver(s, shard, flush)
@@ -117,11 +117,11 @@ func (w *scriptWorld) deliver(s *scriptSource, shard int, flush []event.Update) 
 func (w *scriptWorld) setShard(a *arguments) {
 	shard, err := strconv.Atoi(a.word(""))
 	if err != nil {
-		mistaken("%v", err)
+		mistakenf("%v", err)
 	}
 	state := shardState(a.word(""))
 	if !slices.Contains([]shardState{shardUp, shardDown, shardAckLost, shardHangs}, state) {
-		mistaken("a shard is up, down, ack-lost or hangs")
+		mistakenf("a shard is up, down, ack-lost or hangs")
 	}
 	w.shards[shard].state = state
 	for _, s := range w.sources {
@@ -156,14 +156,14 @@ func (w *scriptWorld) flow() {
 		w.merge.merge.Acked()
 	}
 	if !published {
-		w.print("no list has changed")
+		w.printf("no list has changed")
 	}
 }
 
 func (s *scriptShard) take() {
 	for ; s.taken < len(s.log); s.taken++ {
 		if err := s.rank.Take(int64(s.taken), &s.log[s.taken]); err != nil {
-			mistaken("%v", err)
+			mistakenf("%v", err)
 		}
 	}
 }
@@ -173,7 +173,7 @@ func (m *scriptMerge) take() {
 		message := m.log[m.taken]
 		message.Lists = slices.Clone(message.Lists)
 		if err := m.merge.Take(int64(m.taken), &message); err != nil {
-			mistaken("%v", err)
+			mistakenf("%v", err)
 		}
 	}
 }
@@ -200,13 +200,13 @@ func (w *scriptWorld) printLists(lists []event.Ranking) {
 		for _, e := range l.Entries {
 			line += fmt.Sprintf(" %s=%s", e.Item, strconv.FormatFloat(e.Score, 'g', -1, 64))
 		}
-		w.print("%s", line)
+		w.printf("%s", line)
 	}
 }
 
 func (w *scriptWorld) printClosing() {
 	for i, s := range w.shards {
-		w.print("shard %d: closed through %s, dropped through %s, after final %d", i, clock(s.rank.ClosedThrough()), clock(s.rank.DroppedThrough()), s.rank.AfterFinal())
+		w.printf("shard %d: closed through %s, dropped through %s, after final %d", i, clock(s.rank.ClosedThrough()), clock(s.rank.DroppedThrough()), s.rank.AfterFinal())
 	}
-	w.print("merge: closed through %s", clock(w.merge.merge.ClosedThrough()))
+	w.printf("merge: closed through %s", clock(w.merge.merge.ClosedThrough()))
 }

@@ -30,7 +30,7 @@ func (w *scriptWorld) doReceiver(a *arguments) {
 	}
 	r := w.receiver
 	if r == nil {
-		mistaken("there is no receiver")
+		mistakenf("there is no receiver")
 	}
 	switch {
 	case a.command == "part": // the next message of the log: [source=0] run=1 as-of=5 number=0 [last] [w=] [idle-for=] words
@@ -68,7 +68,7 @@ func (w *scriptWorld) takePart(p scriptPart) {
 	at := r.receiver.At() + 1
 	flush, took, err := r.receiver.Take(at, p.head, p.words)
 	if err != nil {
-		mistaken("%v", err)
+		mistakenf("%v", err)
 	}
 	moved := r.receiver.Advance()
 	line := "closed through " + clock(r.receiver.ClosedThrough())
@@ -78,13 +78,13 @@ func (w *scriptWorld) takePart(p scriptPart) {
 	switch {
 	case took == Fresh:
 		r.kept = min(r.kept, flush.First)
-		w.print("%d takes in whole, from %d on: %s; %s", at, flush.First, strings.Join(slices.Concat(flush.Parts...), " "), line)
+		w.printf("%d takes in whole, from %d on: %s; %s", at, flush.First, strings.Join(slices.Concat(flush.Parts...), " "), line)
 	case took == Same:
-		w.print("%d has that as-of already; %s", at, line)
+		w.printf("%d has that as-of already; %s", at, line)
 	case r.gathers(p.head):
-		w.print("%d gathers", at)
+		w.printf("%d gathers", at)
 	default:
-		w.print("%d is void", at)
+		w.printf("%d is void", at)
 	}
 }
 

@@ -31,7 +31,7 @@ func (w *scriptWorld) commitOrRestart(a *arguments) {
 func (w *scriptWorld) commitSource(s *scriptSource) {
 	checkpoint, ok := s.fold.Commit()
 	if !ok {
-		w.print("nothing new to commit")
+		w.printf("nothing new to commit")
 		return
 	}
 	s.commit = checkpoint
@@ -39,7 +39,7 @@ func (w *scriptWorld) commitSource(s *scriptSource) {
 }
 
 func (w *scriptWorld) printCheckpoint(c Checkpoint) {
-	w.print("low-water %d, W before it %s, count from %d, processed through %d", c.LowWater, clock(c.Watermark), c.CountFrom, c.ProcessedThrough)
+	w.printf("low-water %d, W before it %s, count from %d, processed through %d", c.LowWater, clock(c.Watermark), c.CountFrom, c.ProcessedThrough)
 }
 
 // restartSource prints what becomes of each record that is read again.
@@ -57,7 +57,7 @@ func (w *scriptWorld) restartSource(s *scriptSource) {
 func (w *scriptWorld) commitResume(commit func() (Resume, bool), to *Resume) {
 	resume, ok := commit()
 	if !ok {
-		w.print("nothing new to commit")
+		w.printf("nothing new to commit")
 		return
 	}
 	*to = resume
@@ -65,19 +65,19 @@ func (w *scriptWorld) commitResume(commit func() (Resume, bool), to *Resume) {
 }
 
 func (w *scriptWorld) printResume(r Resume) {
-	w.print("low-water %d, published through %d, closed through %s, dropped through %s", r.LowWater, r.PublishedThrough, clock(r.ClosedThrough), clock(r.DroppedThrough))
+	w.printf("low-water %d, published through %d, closed through %s, dropped through %s", r.LowWater, r.PublishedThrough, clock(r.ClosedThrough), clock(r.DroppedThrough))
 }
 
 func (w *scriptWorld) restartShard(s *scriptShard) {
 	s.run++
 	s.rank = NewRank(w.boards, len(w.sources), 1, s.commit)
 	s.taken = int(s.commit.LowWater)
-	w.print("reads the updates again from %d on", s.taken)
+	w.printf("reads the updates again from %d on", s.taken)
 }
 
 func (w *scriptWorld) restartMerge() {
 	m := w.merge
 	m.merge = NewMerge(w.boards, len(w.shards), m.commit)
 	m.taken = int(m.commit.LowWater)
-	w.print("reads the rankings again from %d on", m.taken)
+	w.printf("reads the rankings again from %d on", m.taken)
 }

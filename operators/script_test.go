@@ -124,10 +124,10 @@ func runCommand(world *scriptWorld, line string) (err error) {
 	a := cutArguments(line)
 	world.do(a)
 	for name := range a.named {
-		mistaken("it doesn't know %s=", name)
+		mistakenf("it doesn't know %s=", name)
 	}
 	if len(a.words) > 0 {
-		mistaken("it doesn't know what to do with %q", a.words)
+		mistakenf("it doesn't know what to do with %q", a.words)
 	}
 	return nil
 }
@@ -135,7 +135,7 @@ func runCommand(world *scriptWorld, line string) (err error) {
 // scriptMistake is what is wrong with a line of a script. It is panicked with, so that commands stay short.
 type scriptMistake string
 
-func mistaken(format string, args ...any) { panic(scriptMistake(fmt.Sprintf(format, args...))) }
+func mistakenf(format string, args ...any) { panic(scriptMistake(fmt.Sprintf(format, args...))) }
 
 // arguments are a command's: words, and name=value. Each is asked for once.
 type arguments struct {
@@ -194,7 +194,7 @@ func (a *arguments) number(name string, otherwise int64) int64 {
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
-		mistaken("%s: %v", name, err)
+		mistakenf("%s: %v", name, err)
 	}
 	return n
 }
@@ -206,7 +206,7 @@ func (a *arguments) duration(name string, otherwise time.Duration) time.Duration
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil {
-		mistaken("%s: %v", name, err)
+		mistakenf("%s: %v", name, err)
 	}
 	return d
 }
@@ -225,7 +225,7 @@ func (a *arguments) time(name string, otherwise int64) int64 {
 	}
 	t, err := time.Parse(scriptTime, text)
 	if err != nil {
-		mistaken("%s: %v", name, err)
+		mistakenf("%s: %v", name, err)
 	}
 	return t.UnixMilli()
 }

@@ -37,7 +37,7 @@ type scriptSource struct {
 	held   map[int][]event.Update // flushes on their way to a shard that doesn't answer
 }
 
-func (w *scriptWorld) print(format string, args ...any) {
+func (w *scriptWorld) printf(format string, args ...any) {
 	w.printed = append(w.printed, fmt.Sprintf(format, args...))
 }
 
@@ -65,7 +65,7 @@ func (w *scriptWorld) do(a *arguments) {
 	case "shard-of": // says which shard these items belong to
 		for len(a.words) > 0 {
 			item := a.word("")
-			w.print("%s: shard %d", item, Shard([]byte(item), len(w.shards)))
+			w.printf("%s: shard %d", item, Shard([]byte(item), len(w.shards)))
 		}
 	default:
 		w.doFlow(a)
@@ -111,7 +111,7 @@ func (w *scriptWorld) board(a *arguments) {
 	case "average":
 		b.Measure = Average
 	default:
-		mistaken("there is no measure %q", measure)
+		mistakenf("there is no measure %q", measure)
 	}
 	if a.text("order", "top") == "bottom" {
 		b.Order = event.Bottom
@@ -165,7 +165,7 @@ func (w *scriptWorld) record(a *arguments) {
 	case "event":
 		id := a.word("")
 		if id == "" || at == 0 {
-			mistaken("an event needs an ID and at=")
+			mistakenf("an event needs an ID and at=")
 		}
 		r.Event = event.Event{
 			ID: event.NewID([]byte(id)), Item: []byte(a.text("item", "x")), Group: []byte(event.NewGroup(a.text("region", "eu"))),
@@ -184,7 +184,7 @@ func (w *scriptWorld) redeliver(a *arguments) {
 	s, offset := w.source(a), a.number("offset", -1)
 	i := slices.IndexFunc(s.log, func(r Record) bool { return r.Offset == offset })
 	if i < 0 {
-		mistaken("there is no such record")
+		mistakenf("there is no such record")
 	}
 	w.step(s, &s.log[i])
 }
@@ -204,7 +204,7 @@ func (w *scriptWorld) step(s *scriptSource, r *Record) {
 		line += " with another payload"
 	}
 	if out.Decision == event.Repeated {
-		w.print("%s", line)
+		w.printf("%s", line)
 		return
 	}
 	line += ", W " + clock(out.Watermark)
@@ -217,7 +217,7 @@ func (w *scriptWorld) step(s *scriptSource, r *Record) {
 			line += ", closes " + clockSpan(start, start+w.settings.Pane.Milliseconds())
 		}
 	}
-	w.print("%s", line)
+	w.printf("%s", line)
 }
 
 // printCells prints what a fold has counted in its open panes.
@@ -233,11 +233,11 @@ func (w *scriptWorld) printCells(s *scriptSource) {
 		})
 		for _, c := range cells {
 			none = false
-			w.print("%s %s %s: count %d, sum %d, min %d, max %d, duplicates %d", clockSpan(pane.start, pane.end),
+			w.printf("%s %s %s: count %d, sum %d, min %d, max %d, duplicates %d", clockSpan(pane.start, pane.end),
 				strings.Join(event.Group(c.Group).Values(), ","), c.Item, c.Count, c.Sum, c.Min, c.Max, c.Duplicates)
 		}
 	}
 	if none {
-		w.print("no open pane")
+		w.printf("no open pane")
 	}
 }
