@@ -39,6 +39,14 @@ func (o Order) Compare(a, b Entry) int {
 	return c
 }
 
+// Before reports whether a score comes strictly before another in this order.
+func (o Order) Before(a, b float64) bool {
+	if o == Bottom {
+		return a < b
+	}
+	return a > b
+}
+
 // ListKey says which list a ranking is: one board, one grouping and group, one window.
 type ListKey struct {
 	Board string

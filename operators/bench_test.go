@@ -133,7 +133,7 @@ func BenchmarkFold(b *testing.B) {
 }
 
 // BenchmarkRank takes in what four source partitions, keyed by item, publish every
-// 100,000 events of a pane, and makes lists per region and global, K = 100. One op is one
+// 100,000 events, pane after pane, and makes lists per region and global, K = 100. One op is one
 // cell update. B/cell is the memory held per (pane, group, item, source partition)
 // when the pane is full; each cell is also counted in its region's totals and in the
 // global ones.
@@ -164,11 +164,10 @@ func BenchmarkRank(b *testing.B) {
 	at, left := 0, 0
 	for b.Loop() {
 		if left == 0 {
-			if at == len(log) {
-				rank, at = operators.NewRank(boards, sources, 4, operators.ResumeAt(0)), 0
-			}
-			takeAndFlush(b, rank, int64(at), &log[at])
-			left = len(log[at].Cells)
+			u := &log[at%len(log)]
+			nextPane(u, s)
+			takeAndFlush(b, rank, int64(len(log)+at), u)
+			left = len(u.Cells)
 			at++
 		}
 		left--
@@ -177,6 +176,16 @@ func BenchmarkRank(b *testing.B) {
 	b.ReportMetric(held/distinct, "B/cell")
 	b.ReportMetric(distinct, "cells")
 	runtime.KeepAlive(rank)
+}
+
+// nextPane makes an update the same, one pane later.
+func nextPane(u *event.Update, s operators.Settings) {
+	u.AsOf += 1_000_000
+	u.ClosedThrough += s.Pane.Milliseconds()
+	u.DroppedThrough = u.ClosedThrough
+	for i := range u.Cells {
+		u.Cells[i].Pane += s.Pane.Milliseconds()
+	}
 }
 
 func takeAndFlush(b *testing.B, r *operators.Rank, at int64, u *event.Update) {

@@ -2,87 +2,98 @@ package operators
 
 import (
 	"bytes"
+	"encoding/binary"
 
 	"github.com/zeebo/xxh3"
 )
 
-// names holds byte strings once and gives each a small number, for as long as somebody
-// refers to it. Numbers of strings that nobody refers to any more are given again.
+// names holds byte strings once and gives each a number, for as long as somebody
+// refers to it. A number is where the string stands: at 4 × number in blocks, as its
+// length and its count of references, 4 bytes each, then its bytes, padded to a multiple
+// of 4. So a look-up is one cache miss in the index and one here. The place of a string that is
+// gone is given to the next one that needs as much.
 type names struct {
-	entries []name
-	bytes   []byte
-	index   index
-	free    []uint32 // numbers to be given again
-	dead    int      // bytes of strings that are gone
+	blocks []byte
+	index  index
+	free   map[int][]uint32 // by size, numbers to be given again
 }
 
-type name struct {
-	at, len uint32 // in bytes; together they hold 4 GB
-	refs    uint32
-}
+const nameHead = 8
+
+// nameSize is the size of a string's place.
+func nameSize(length int) int { return nameHead + (length+3)&^3 }
 
 // number returns the number of a string, which it adds where it is new. It lasts
 // until refs go back to zero: call retain before anything else is released.
-func (n *names) number(b []byte) uint32 {
-	hash := uint32(xxh3.Hash(b))
+func (n *names) number(b []byte) uint32 { return n.numberHashed(b, uint32(xxh3.Hash(b))) }
+
+func (n *names) numberHashed(b []byte, hash uint32) uint32 {
 	probe := n.index.probe(hash)
 	for i, ok := probe.next(); ok; i, ok = probe.next() {
 		if bytes.Equal(n.get(i), b) {
 			return i
 		}
 	}
-	if len(n.bytes)+len(b) > 1<<32-1 {
-		panic("operators: more than 4 GB of item names in one shard; use more shards")
-	}
-	e := name{at: uint32(len(n.bytes)), len: uint32(len(b))}
-	n.bytes = append(n.bytes, b...)
-	var i uint32
-	if last := len(n.free) - 1; last >= 0 {
-		i, n.free = n.free[last], n.free[:last]
-		n.entries[i] = e
-	} else {
-		i = uint32(len(n.entries))
-		n.entries = append(n.entries, e)
-	}
+	i := n.place(nameSize(len(b)))
+	head := n.blocks[4*int(i):]
+	binary.LittleEndian.PutUint32(head, uint32(len(b)))
+	binary.LittleEndian.PutUint32(head[4:], 0)
+	copy(head[nameHead:], b)
 	n.index.add(hash, i)
 	return i
 }
 
-// get returns the string: a view that holds until the next call of number or release.
-func (n *names) get(i uint32) []byte {
-	e := n.entries[i]
-	return n.bytes[e.at : e.at+e.len : e.at+e.len]
+// place returns the number of a free place of a size.
+func (n *names) place(size int) uint32 {
+	if free := n.free[size]; len(free) > 0 {
+		n.free[size] = free[:len(free)-1]
+		return free[len(free)-1]
+	}
+	at := len(n.blocks)
+	if at+size > namesMax {
+		panic("operators: more than 16 GB of item names in one shard; use more shards")
+	}
+	n.blocks = append(n.blocks, make([]byte, size)...)
+	return uint32(at / 4)
 }
 
-func (n *names) retain(i uint32) { n.entries[i].refs++ }
+// namesMax keeps numbers below 2³² - 1.
+const namesMax = 4 * (1<<32 - 2)
+
+// get returns the string: a view that holds until the next call of number or release.
+func (n *names) get(i uint32) []byte {
+	head := n.blocks[4*int(i):]
+	return head[nameHead : nameHead+int(binary.LittleEndian.Uint32(head))]
+}
+
+// touch reads the first string that a look-up of this hash will compare.
+func (n *names) touch(hash uint32) byte {
+	at := 4 * int(uint32(n.index.touch(hash)))
+	if at >= len(n.blocks) {
+		return 0
+	}
+	return n.blocks[at]
+}
+
+func (n *names) retain(i uint32) { n.refer(i, 1) }
 
 // release lets go of one reference, and of the string with the last one.
 func (n *names) release(i uint32) {
-	e := &n.entries[i]
-	if e.refs--; e.refs > 0 {
+	if n.refer(i, ^uint32(0)) > 0 {
 		return
 	}
-	n.index.remove(uint32(xxh3.Hash(n.get(i))), i)
-	n.dead += int(e.len)
-	e.len = 0
-	n.free = append(n.free, i)
-	if n.dead > 1<<16 && n.dead > len(n.bytes)/2 {
-		n.compact()
+	b := n.get(i)
+	n.index.remove(uint32(xxh3.Hash(b)), i)
+	if n.free == nil {
+		n.free = map[int][]uint32{}
 	}
+	n.free[nameSize(len(b))] = append(n.free[nameSize(len(b))], i)
 }
 
-// compact moves the strings that are left together.
-func (n *names) compact() {
-	kept := make([]byte, 0, len(n.bytes)-n.dead+len(n.bytes)/8)
-	for i := range n.entries {
-		e := &n.entries[i]
-		at := uint32(len(kept))
-		kept = append(kept, n.bytes[e.at:e.at+e.len]...)
-		e.at = at
-	}
-	n.bytes, n.dead = kept, 0
-}
-
-func (n *names) size() int {
-	return 12*cap(n.entries) + cap(n.bytes) + 8*cap(n.index.slots) + 4*cap(n.free)
+// refer adds to a string's count of references, and returns it.
+func (n *names) refer(i, by uint32) uint32 {
+	refs := n.blocks[4*int(i)+4:]
+	count := binary.LittleEndian.Uint32(refs) + by
+	binary.LittleEndian.PutUint32(refs, count)
+	return count
 }

@@ -34,11 +34,14 @@ type Rank struct {
 	recent *rankPane // the pane of the last cell, or nil
 	out    *Sender[*leaders, Resume]
 
-	dropped    int64 // dropped-through, as the windows and panes that are left reflect it
-	settled    bool  // the replay is over: what changes is to be published
-	epoch      int   // grows when windows begin or are dropped: panes' targets are made again
-	begun      int64 // sliding windows whose last slide begins by now are ranked; moved between flushes only, so that all panes agree
-	nextBegin  int64 // event time at which the next one's does
+	dropped    int64              // dropped-through, as the windows and panes that are left reflect it
+	block      [blockLen]incoming // scratch
+	touched    uint32             // what was read ahead, so that it is read
+	cellsUsed  int                // in the pane dropped last: how large to make the next one's table
+	settled    bool               // the replay is over: what changes is to be published
+	epoch      int                // grows when windows begin or are dropped: panes' targets are made again
+	begun      int64              // sliding windows whose last slide begins by now are ranked; moved between flushes only, so that all panes agree
+	nextBegin  int64              // event time at which the next one's does
 	afterFinal int64
 }
 
@@ -61,6 +64,8 @@ type view struct {
 	dims    []int // indexes into a cell's group
 	boards  []*Board
 	windows map[int64]*totals
+
+	totalsUsed int // in the window dropped last: how large to make the next one's table
 }
 
 // NewRank returns the ranking of one shard, fed by this many source partitions, whose
@@ -126,47 +131,12 @@ func (r *Rank) Take(at int64, u *event.Update) error {
 		return err
 	}
 	for _, cells := range flush.Parts {
-		for i := range cells {
-			r.apply(&cells[i], uint16(flush.Source), flush.First)
-		}
+		r.apply(cells, uint16(flush.Source), flush.First)
 	}
 	if r.in.Advance() || took == Fresh {
 		r.advance()
 	}
 	return nil
-}
-
-// apply replaces what a source partition said of a cell before.
-func (r *Rank) apply(c *event.Cell, source uint16, first int64) {
-	p := r.recent
-	if p == nil || p.start != c.Pane {
-		if p = r.paneOf(c.Pane); p == nil {
-			r.tooLate()
-			return
-		}
-		r.recent = p
-	}
-	if p.closeNext <= r.dropped {
-		r.tooLate()
-	}
-	p.first = min(p.first, first)
-	r.target(p)
-	item, group := r.items.number(c.Item), r.groups.number(c.Group)
-	e, isNew := p.cells.put(item, group, source)
-	if isNew {
-		r.items.retain(item)
-		r.groups.retain(group)
-	}
-	d := delta{
-		item: item, group: group, count: c.Count - e.count(),
-		was: int64(e.sum.get()), is: c.Sum, duplicates: c.Duplicates - int64(e.extra),
-	}
-	e.addCount(d.count)
-	e.sum.set(uint64(c.Sum))
-	e.extra = uint32(min(c.Duplicates, math.MaxUint32))
-	for _, t := range p.targets {
-		t.add(&r.groups, d)
-	}
 }
 
 // tooLate counts a cell that comes for a window that was dropped after it was final.
@@ -189,6 +159,7 @@ func (r *Rank) paneOf(start int64) *rankPane {
 	if p.closeLast <= r.dropped {
 		return nil
 	}
+	p.cells.size(r.cellsUsed)
 	r.panes[start] = p
 	return p
 }
@@ -232,7 +203,8 @@ func (r *Rank) window(v *view, start int64) *totals {
 	if t != nil {
 		return t
 	}
-	t = &totals{view: v, start: start, end: start + v.span.size, closeAt: r.closeAt(v, start), indexes: map[event.Group]uint32{}}
+	t = &totals{view: v, unit: r.unit, start: start, end: start + v.span.size, closeAt: r.closeAt(v, start), indexes: map[event.Group]uint32{}}
+	t.table.size(v.totalsUsed)
 	v.windows[start] = t
 	for _, at := range slices.Sorted(maps.Keys(r.panes)) {
 		if at >= t.start && at < t.end {
@@ -257,12 +229,13 @@ func (r *Rank) advance() {
 				t.closed, t.finalDue = true, true
 			}
 			if t.closeAt <= r.dropped {
-				t.refresh(&r.items, r.unit, r.publish)
+				t.refresh(&r.items, r.publish)
 				for i := range t.groups {
 					for _, l := range t.groups[i].lists {
 						l.leave(&r.items)
 					}
 				}
+				v.totalsUsed = t.table.used
 				delete(v.windows, start)
 				r.epoch++
 			}
@@ -271,6 +244,7 @@ func (r *Rank) advance() {
 	for start, p := range r.panes {
 		if p.closeLast <= r.dropped {
 			p.cells.each(func(e *entry) { r.items.release(e.itemOf()); r.groups.release(e.group) })
+			r.cellsUsed = p.cells.used
 			delete(r.panes, start)
 			r.recent = nil
 		}

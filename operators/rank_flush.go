@@ -31,7 +31,7 @@ func (r *Rank) settle() {
 	for _, v := range r.views {
 		for _, t := range v.windows {
 			t.closed, t.finalDue = t.closeAt <= r.in.ClosedThrough(), false
-			t.refresh(&r.items, r.unit, func(*leaders) {})
+			t.refresh(&r.items, func(*leaders) {})
 		}
 	}
 }
@@ -49,7 +49,7 @@ func (r *Rank) Flush(shard int, incarnation uint64, send func(lane int, head eve
 	}
 	for _, v := range r.views {
 		for _, t := range v.windows {
-			t.refresh(&r.items, r.unit, r.publish)
+			t.refresh(&r.items, r.publish)
 		}
 	}
 	head := event.Part{

@@ -6,6 +6,7 @@ import "github.com/millrank/millrank/event"
 // partitions, and the lists made of them.
 type totals struct {
 	view       *view
+	unit       float64 // what sums are divided by
 	start, end int64
 	closeAt    int64 // the closing watermark at which it closes
 	closed     bool
@@ -16,6 +17,7 @@ type totals struct {
 	indexes map[event.Group]uint32 // into groups, by name
 	groupOf []uint32               // by the number of a cell's group: its index in groups plus one, or 0
 	changed []totalKey             // marked entries
+	at      []int                  // scratch
 }
 
 // rankGroup is one group of a view, such as a region, in one window.
@@ -48,13 +50,24 @@ func (t *totals) add(groups *names, d delta) {
 	e, _ := t.table.put(d.item, g, 0)
 	e.addCount(d.count)
 	e.replaceSum(d.was, d.is)
-	if _, ok := e.total(); !ok || event.Saturated(d.is) {
-		group.overflowed = true
-	}
-	if e.extra&marked == 0 {
+	sum, ok := e.total()
+	runOver := (!ok || event.Saturated(d.is)) && !group.overflowed
+	group.overflowed = group.overflowed || runOver
+	if e.extra&marked == 0 && (e.extra&listed != 0 || runOver || group.wants(e.count(), sum, t.unit)) {
 		e.extra |= marked
 		t.changed = append(t.changed, totalKey{d.item, g})
 	}
+}
+
+// wants reports whether one of the group's lists may have a place for such a total. Most
+// items of a large group are far from that, and are not looked at again.
+func (g *rankGroup) wants(count, sum int64, unit float64) bool {
+	for _, l := range g.lists {
+		if count >= l.board.MinCount && !(l.floored && l.board.Order.Before(l.floor.score, l.board.score(count, sum, unit))) {
+			return true
+		}
+	}
+	return false
 }
 
 // group returns the index of the group that a cell's group belongs to in this view.
@@ -94,16 +107,17 @@ func (v *view) project(group event.Group) event.Group {
 
 // refresh makes the lists of what has changed anew, and calls publish for each one that
 // came out different, or for all of them once the window has closed.
-func (t *totals) refresh(items *names, unit float64, publish func(*leaders)) {
+func (t *totals) refresh(items *names, publish func(*leaders)) {
 	var touched []uint32
-	for _, k := range t.changed {
+	at := t.places()
+	for n, i := range at {
+		k := t.changed[n]
 		g := &t.groups[k.group]
 		if !g.touched {
 			g.touched, touched = true, append(touched, k.group)
 		}
-		e := t.table.find(k.item, k.group, 0)
 		for _, l := range g.lists {
-			l.offer(items, unit, e)
+			l.offer(items, t.unit, &t.table.slots[i])
 		}
 	}
 	var short []*leaders
@@ -114,15 +128,18 @@ func (t *totals) refresh(items *names, unit float64, publish func(*leaders)) {
 			}
 		}
 	}
-	t.rescan(items, unit, short)
-	for _, k := range t.changed {
-		t.table.find(k.item, k.group, 0).extra &^= marked
+	t.rescan(items, short)
+	for _, i := range at {
+		t.table.slots[i].extra &^= marked | listed
 	}
 	t.changed = t.changed[:0]
 	for _, i := range touched {
 		g := &t.groups[i]
 		g.touched = false
 		for _, l := range g.lists {
+			for _, leader := range l.top {
+				t.table.find(leader.item, i, 0).extra |= listed
+			}
 			if l.differs() && !t.finalDue {
 				publish(l)
 			}
@@ -138,8 +155,19 @@ func (t *totals) refresh(items *names, unit float64, publish func(*leaders)) {
 	}
 }
 
+// places returns where the changed entries stand, until the next one is put.
+func (t *totals) places() []int {
+	at := t.at[:0]
+	for _, k := range t.changed {
+		i, _ := t.table.seek(k.item+1, k.group, 0)
+		at = append(at, i)
+	}
+	t.at = at
+	return at
+}
+
 // rescan makes lists that ran short from all their items.
-func (t *totals) rescan(items *names, unit float64, short []*leaders) {
+func (t *totals) rescan(items *names, short []*leaders) {
 	if len(short) == 0 {
 		return
 	}
@@ -150,7 +178,7 @@ func (t *totals) rescan(items *names, unit float64, short []*leaders) {
 	}
 	t.table.each(func(e *entry) {
 		for _, l := range byGroup[e.group] {
-			l.offer(items, unit, e)
+			l.offer(items, t.unit, e)
 		}
 	})
 	for _, l := range short {

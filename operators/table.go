@@ -7,8 +7,8 @@ import (
 
 // table holds numbers per (item, group, source), flat: entries stand in the order of
 // their hashes with gaps between (linear probing, kept sorted), so that a search ends early and
-// growing reads and writes in order. That is cheap enough to grow by a fifth, and to
-// fill seven eighths: about 36 bytes an entry.
+// growing reads and writes in order. That is cheap enough to grow by a quarter, and to
+// fill four fifths: about 39 bytes an entry.
 type table struct {
 	slots []entry // slots that homes fall in, then some for what is pushed over the end
 	homes int
@@ -20,7 +20,7 @@ type entry struct {
 	item, group uint32 // item is one more than its number: an entry of zeros is empty
 	counted     halves // upper 16 bits: source; the rest: count, which at a million a second lasts nine years
 	sum         halves
-	extra       uint32 // a cell's duplicates; a total's mark in the lowest bit, above it the upper 31 bits of its sum, of 95
+	extra       uint32 // a cell's duplicates; of a total two marks, and above them the upper 30 bits of its sum, of 94
 }
 
 type halves [2]uint32
@@ -32,7 +32,9 @@ const (
 	entrySize  = 28
 	sourcesMax = 1 << 16
 	countMask  = 1<<48 - 1
-	marked     = 1
+	marked     = 1 // has changed, and its lists have to look at it
+	listed     = 2 // is among the leaders of a list, or was
+	sumShift   = 2
 )
 
 // itemOf returns the item's number.
@@ -52,12 +54,12 @@ func (e *entry) replaceSum(was, is int64) {
 	low, borrow := bits.Sub64(e.sum.get(), uint64(was), 0)
 	low, carry := bits.Add64(low, uint64(is), 0)
 	e.sum.set(low)
-	e.extra += uint32(is>>63-was>>63+int64(carry)-int64(borrow)) << 1
+	e.extra += uint32(is>>63-was>>63+int64(carry)-int64(borrow)) << sumShift
 }
 
 // total returns a total's sum, and false where it is beyond int64: then the nearest that is not.
 func (e *entry) total() (int64, bool) {
-	low, high := int64(e.sum.get()), int64(int32(e.extra)>>1)
+	low, high := int64(e.sum.get()), int64(int32(e.extra)>>sumShift)
 	switch {
 	case high == low>>63:
 		return low, true
@@ -79,6 +81,21 @@ func (t *table) home(hash uint64) int {
 	return int(hi)
 }
 
+// size makes an empty table large enough for n entries.
+func (t *table) size(n int) {
+	if n > 0 {
+		t.lay(n*5/4 + 1)
+	}
+}
+
+// touch reads the slot at which the search for an entry begins.
+func (t *table) touch(item, group uint32, source uint16) uint32 {
+	if len(t.slots) == 0 {
+		return 0
+	}
+	return t.slots[t.home(hashEntry(item+1, group, source))].item
+}
+
 // find returns the entry, or nil. It holds until the next put.
 func (t *table) find(item, group uint32, source uint16) *entry {
 	i, ok := t.seek(item+1, group, source)
@@ -90,7 +107,7 @@ func (t *table) find(item, group uint32, source uint16) *entry {
 
 // put returns the entry, made with zeros where there was none. It holds until the next put.
 func (t *table) put(item, group uint32, source uint16) (e *entry, isNew bool) {
-	if 8*(t.used+1) > 7*t.homes {
+	if 5*(t.used+1) > 4*t.homes {
 		t.grow()
 	}
 	for {
@@ -138,8 +155,7 @@ func (t *table) shift(i int) bool {
 
 func (t *table) grow() {
 	old := t.slots
-	t.homes = max(16, t.homes+t.homes/5)
-	t.slots = make([]entry, t.homes+t.homes/64+16)
+	t.lay(max(16, t.homes+t.homes/4))
 	for next, i := 0, 0; i < len(old); i++ {
 		e := &old[i]
 		if e.item == 0 {
@@ -154,6 +170,12 @@ func (t *table) grow() {
 	}
 }
 
+// lay replaces the slots by empty ones.
+func (t *table) lay(homes int) {
+	t.homes = homes
+	t.slots = make([]entry, homes+homes/64+16)
+}
+
 // each calls f for every entry, in the order of their hashes.
 func (t *table) each(f func(e *entry)) {
 	for i := range t.slots {
@@ -162,5 +184,3 @@ func (t *table) each(f func(e *entry)) {
 		}
 	}
 }
-
-func (t *table) size() int { return entrySize * cap(t.slots) }

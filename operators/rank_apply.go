@@ -1,0 +1,103 @@
+package operators
+
+import (
+	"math"
+
+	"github.com/zeebo/xxh3"
+
+	"github.com/millrank/millrank/event"
+)
+
+// incoming is a cell on its way into a pane.
+type incoming struct {
+	pane        *rankPane // nil where all its windows have been dropped
+	hash        uint32    // of its item's bytes
+	item, group uint32
+}
+
+// blockLen is how many cells are taken in side by side.
+const blockLen = 64
+
+// apply replaces what a source partition said of these cells before. It goes over a
+// block of them in short loops, each of which reads what the next one needs, so
+// that cache misses overlap instead of adding up.
+func (r *Rank) apply(cells []event.Cell, source uint16, first int64) {
+	for len(cells) > 0 {
+		n := min(len(cells), blockLen)
+		r.look(cells[:n], source, first)
+		for i := range cells[:n] {
+			if in := &r.block[i]; in.pane != nil {
+				r.replace(in, &cells[i], source)
+			}
+		}
+		cells = cells[n:]
+	}
+}
+
+// look finds panes and numbers for a block of cells.
+func (r *Rank) look(cells []event.Cell, source uint16, first int64) {
+	touched := r.touched
+	for i := range cells {
+		in := &r.block[i]
+		in.pane = r.paneFor(cells[i].Pane, first)
+		in.hash = uint32(xxh3.Hash(cells[i].Item))
+		touched += uint32(r.items.index.touch(in.hash))
+	}
+	for i := range cells {
+		touched += uint32(r.items.touch(r.block[i].hash))
+	}
+	for i := range cells {
+		in := &r.block[i]
+		if in.pane == nil {
+			continue
+		}
+		in.item, in.group = r.items.numberHashed(cells[i].Item, in.hash), r.groups.number(cells[i].Group)
+	}
+	for i := range cells {
+		in := &r.block[i]
+		if in.pane == nil {
+			continue
+		}
+		touched += in.pane.cells.touch(in.item, in.group, source)
+		for _, t := range in.pane.targets {
+			touched += t.table.touch(in.item, t.group(&r.groups, in.group), 0)
+		}
+	}
+	r.touched = touched
+}
+
+// paneFor returns the pane that takes a cell of a flush, or nil; it counts cells that come too late.
+func (r *Rank) paneFor(start, first int64) *rankPane {
+	p := r.recent
+	if p == nil || p.start != start {
+		if p = r.paneOf(start); p == nil {
+			r.tooLate()
+			return nil
+		}
+		r.recent = p
+	}
+	if p.closeNext <= r.dropped {
+		r.tooLate()
+	}
+	p.first = min(p.first, first)
+	r.target(p)
+	return p
+}
+
+func (r *Rank) replace(in *incoming, c *event.Cell, source uint16) {
+	e, isNew := in.pane.cells.put(in.item, in.group, source)
+	if isNew {
+		r.items.retain(in.item)
+		r.groups.retain(in.group)
+	}
+	d := delta{
+		item: in.item, group: in.group, count: c.Count - e.count(),
+		was: int64(e.sum.get()), is: c.Sum, duplicates: c.Duplicates - int64(e.extra),
+	}
+	e.addCount(d.count)
+	e.sum.set(uint64(c.Sum))
+	e.extra = uint32(min(c.Duplicates, math.MaxUint32))
+	for _, t := range in.pane.targets {
+		t.add(&r.groups, d)
+	}
+}
