@@ -51,9 +51,9 @@ func (w *scriptWorld) doFlow(a *arguments) {
 		w.printLists(slices.Collect(maps.Values(w.merge.sink)))
 	case "closing": // what shards and merge have closed and dropped
 		w.printClosing()
-	case "letters-acked": // all dead letters of a partition
+	case "letters-acked": // all dead letters of a partition, or those up to through=
 		s := w.source(a)
-		s.fold.LettersAcked(s.log[len(s.log)-1].Offset)
+		s.fold.LettersAcked(a.number("through", s.log[len(s.log)-1].Offset))
 	case "checkpoint": // of a partition, as of its last record
 		w.printCheckpoint(w.source(a).fold.Checkpoint())
 	case "commit", "restart": // partition=0, shard=0 or merge
