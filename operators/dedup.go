@@ -18,7 +18,7 @@ import "github.com/millrank/millrank/event"
 // chunks are reused whole, nothing is swept, and index slots that lead below the tail
 // are dead, to be overwritten when an insert comes by. (A table per segment was
 // rejected: a new ID, the common case, would have to be looked for in all N+1 of them.)
-// That holds an ID in 20 bytes plus 8 to 16 of index.
+// That holds an ID in 20 bytes plus about 15 of index.
 type dedup struct {
 	segmentWidth   int64 // g, milliseconds of watermark
 	segmentsBack   int64 // N
@@ -127,9 +127,9 @@ func (d *dedup) oldest() (Mark, bool) {
 	return d.segments[0].first, true
 }
 
-// rebuildIndex drops the dead slots and sizes the table for what lives, half full.
+// rebuildIndex drops the dead slots and sizes the table for what lives, five ninths full.
 func (d *dedup) rebuildIndex() {
-	d.index.rebuild(2*int(d.sightings.len()), d.sightings.live)
+	d.index.rebuild(9*int(d.sightings.len())/5, d.sightings.live)
 }
 
 // bytes returns the memory that the set holds.
