@@ -12,6 +12,7 @@
 //	Sender     what changed since a shard last acknowledged         exchange_send.go
 //	Receiver   takes flushes in whole, and closes time              exchange_receive.go
 //	Window     tumbling and sliding windows as unions of panes      window.go
+//	Board      what is ranked: measure, window, K, order, groups    board.go
 //	Rank       one shard's exact rankings                           rank.go
 //	Merge      the shards' lists as one list                        merge.go
 //
