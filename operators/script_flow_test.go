@@ -56,7 +56,7 @@ func (w *scriptWorld) doFlow(a *arguments) {
 		s.fold.LettersAcked(a.number("through", s.log[len(s.log)-1].Offset))
 	case "checkpoint": // of a partition, as of its last record
 		w.printCheckpoint(w.source(a).fold.Checkpoint())
-	case "commit", "restart": // partition=0, shard=0 or merge
+	case "commit", "restart": // partition=0, shard=0 or merge; restart until=4 reads a partition again up to there
 		w.commitOrRestart(a)
 	default:
 		mistakenf("there is no such command")
@@ -89,8 +89,10 @@ func (w *scriptWorld) flushSource(source int, s *scriptSource, idleFor time.Dura
 			flushes[shard] = append(flushes[shard], event.Update{Part: part, Cells: cells})
 		})
 	})
-	if !began {
-		w.printf("partition %d has nobody to flush to, or is replaying", source)
+	if !began && s.fold.Replaying() {
+		w.printf("partition %d is replaying, and flushes nothing", source)
+	} else if !began {
+		w.printf("partition %d flushes nothing, since no shard has acknowledged its last flush", source)
 	}
 	for shard, flush := range flushes {
 		w.deliver(s, shard, flush)

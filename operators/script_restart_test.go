@@ -1,6 +1,10 @@
 package operators
 
-import "github.com/millrank/millrank/event"
+import (
+	"math"
+
+	"github.com/millrank/millrank/event"
+)
 
 // commitOrRestart commits what a stage may commit, or kills it and starts it again from
 // what it has committed, to read its log again up to where it was. What hung is lost.
@@ -24,7 +28,7 @@ func (w *scriptWorld) commitOrRestart(a *arguments) {
 	case commit:
 		w.commitSource(w.source(a))
 	default:
-		w.restartSource(w.source(a))
+		w.restartSource(w.source(a), a.number("until", math.MaxInt64))
 	}
 }
 
@@ -42,13 +46,13 @@ func (w *scriptWorld) printCheckpoint(c Checkpoint) {
 	w.printf("low-water %d, W before it %s, count from %d, processed through %d", c.LowWater, clock(c.Watermark), c.CountFrom, c.ProcessedThrough)
 }
 
-// restartSource prints what becomes of each record that is read again.
-func (w *scriptWorld) restartSource(s *scriptSource) {
+// restartSource reads the log again, up to an offset, and prints what becomes of each record.
+func (w *scriptWorld) restartSource(s *scriptSource, until int64) {
 	s.run++
 	s.held = map[int][]event.Update{}
 	s.fold = NewPartition(w.settings, len(w.shards), s.commit)
 	for i := range s.log {
-		if s.log[i].Offset >= s.commit.LowWater {
+		if o := s.log[i].Offset; o >= s.commit.LowWater && o <= until {
 			w.step(s, &s.log[i])
 		}
 	}
