@@ -1,6 +1,10 @@
 package operators
 
-import "github.com/millrank/millrank/event"
+import (
+	"slices"
+
+	"github.com/millrank/millrank/event"
+)
 
 // Sender is the sending side of a hop between two stages (an exchange, as the field
 // calls a repartitioning operator). It keeps, for each partition of the next topic
@@ -127,17 +131,21 @@ func (s *Sender[T, C]) Commit(limit int64) (checkpoint C, ok bool) {
 	return checkpoint, ok
 }
 
-// remember keeps a flush's checkpoint, and forgets those that no lane can still bring
-// about: only an as-of that some lane has been given can become the least of them.
+// remember keeps a flush's checkpoint. When there are many, it forgets those that no lane
+// can still bring about: only an as-of that some lane has been given can become the
+// least of them. (A limit to Commit that is many flushes behind then waits for a later one.)
 func (s *Sender[T, C]) remember(asOf int64, checkpoint C) {
-	kept := s.begun[:0]
-	for _, b := range s.begun {
-		if b.asOf < asOf && s.waitsFor(b.asOf) {
-			kept = append(kept, b)
-		}
+	if n := len(s.begun); n > 0 && s.begun[n-1].asOf == asOf {
+		s.begun = s.begun[:n-1]
 	}
-	s.begun = append(kept, begun[C]{asOf, checkpoint})
+	if len(s.begun) >= begunMax {
+		s.begun = slices.DeleteFunc(s.begun, func(b begun[C]) bool { return !s.waitsFor(b.asOf) })
+	}
+	s.begun = append(s.begun, begun[C]{asOf, checkpoint})
 }
+
+// begunMax is how many checkpoints are kept without asking; beyond it, at most two per lane.
+const begunMax = 64
 
 func (s *Sender[T, C]) waitsFor(asOf int64) bool {
 	for i := range s.lanes {
