@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/millrank/millrank/event"
@@ -63,9 +64,17 @@ type Boards struct {
 // Validate reports all that is wrong, at once, by board and name.
 func (b Boards) Validate() error {
 	var errs []error
-	if b.Pane < time.Millisecond || b.AllowedLateness < 0 || b.OutOfOrderness < 0 || b.ReviseFor < 0 {
-		errs = append(errs, errors.New("Pane must be at least 1ms, and AllowedLateness, OutOfOrderness and ReviseFor not negative"))
+	checkDuration(&errs, "Pane", b.Pane, time.Millisecond)
+	checkDuration(&errs, "AllowedLateness", b.AllowedLateness, 0)
+	checkDuration(&errs, "OutOfOrderness", b.OutOfOrderness, 0)
+	checkDuration(&errs, "ReviseFor", b.ReviseFor, 0)
+	if len(errs) > 0 {
 		return errors.Join(errs...)
+	}
+	for i, name := range b.Dimensions {
+		if name == "" || strings.Contains(name, ",") || slices.Contains(b.Dimensions[:i], name) {
+			errs = append(errs, fmt.Errorf("dimension %q: names must be there once, not be empty, and have no comma", name))
+		}
 	}
 	if b.ValueScale < 0 || b.ValueScale > 9 {
 		errs = append(errs, fmt.Errorf("ValueScale is %d; it must be 0 to 9", b.ValueScale))

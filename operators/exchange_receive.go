@@ -31,7 +31,7 @@ type Receiver[C any] struct {
 // receiving is what a receiver keeps of one source.
 type receiving[C any] struct {
 	asOf   int64          // greatest as-of taken in
-	first  int64          // log offset of the first part of the flush with that as-of
+	first  int64          // log offset of the first part of the last flush that told all there is to know of it
 	flying []gathering[C] // flushes not yet whole: one per incarnation, seldom more than one
 }
 
@@ -108,16 +108,27 @@ func (r *Receiver[C]) Take(at int64, part event.Part, content C) (Flush[C], Took
 	}
 	progress := &r.progress[part.Source]
 	if part.AsOf == s.asOf {
+		// It says all there is to know of the source, so it will do for a restart: else a
+		// source that stays idle would hold the low-water back for good.
+		if part.IdleFor >= progress.IdleFor {
+			s.settle(part.AsOf, whole.first)
+		}
 		progress.Idle, progress.IdleFor = part.Idle, max(progress.IdleFor, part.IdleFor)
 		return Flush[C]{}, Same, nil
 	}
-	s.asOf, s.first = part.AsOf, whole.first
-	s.flying = slices.DeleteFunc(s.flying, func(g gathering[C]) bool { return g.asOf <= part.AsOf })
+	s.settle(part.AsOf, whole.first)
 	*progress = watermark.Source{
 		Heard: true, ClosedThrough: part.ClosedThrough, DroppedThrough: part.DroppedThrough,
 		Idle: part.Idle, IdleFor: part.IdleFor,
 	}
 	return Flush[C]{Source: part.Source, AsOf: part.AsOf, First: whole.first, Parts: whole.parts}, Fresh, nil
+}
+
+// settle notes the flush, whole, that says what the receiver knows of the source, and
+// voids what is still being gathered as of then or before.
+func (s *receiving[C]) settle(asOf, first int64) {
+	s.asOf, s.first = asOf, first
+	s.flying = slices.DeleteFunc(s.flying, func(g gathering[C]) bool { return g.asOf <= asOf })
 }
 
 // gather adds a part to its flush, and returns the flush when it is whole. A first

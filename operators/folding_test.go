@@ -73,7 +73,7 @@ func (f *folding) run(until int) {
 			s.send(lane, head, ownCells(cells))
 		})
 	}
-	through := f.commit.ProcessedThrough
+	through, committing := f.commit.ProcessedThrough, f.commit
 	for i := f.index(f.commit.LowWater); i < until; {
 		n := min(until, i+1+f.rng.IntN(8))
 		f.batch(p, i, n, through)
@@ -85,8 +85,11 @@ func (f *folding) run(until int) {
 			flush(false, 0)
 		}
 		s.deliver(false)
-		if ck, ok := p.Commit(); ok && f.rng.IntN(4) > 0 {
-			f.commit = ck
+		if ck, ok := p.Commit(); ok {
+			committing = ck
+		}
+		if f.rng.IntN(4) > 0 { // else it is on its way when the fold is killed
+			f.commit = committing
 		}
 	}
 	if until < len(f.log) {
@@ -105,8 +108,9 @@ func (f *folding) run(until int) {
 	flush(true, idleLong)
 	s.deliver(true)
 	if ck, ok := p.Commit(); ok {
-		f.commit = ck
+		committing = ck
 	}
+	f.commit = committing
 	if cells, _ := p.Pending(); cells != 0 {
 		f.t.Errorf("source %d: %d cells are pending at the end", f.source, cells)
 	}
@@ -118,11 +122,17 @@ func (f *folding) run(until int) {
 // idleLong is how long sources have been idle at the end, so that all windows close. Milliseconds.
 const idleLong = 1 << 40
 
-// ownCells copies what the fold only lends.
+// ownCells copies what the fold only lends, as a message would: all bytes end to end.
 func ownCells(cells []event.Cell) []event.Cell {
+	var text []byte
+	for _, c := range cells {
+		text = append(append(text, c.Group...), c.Item...)
+	}
 	own := slices.Clone(cells)
 	for i := range own {
-		own[i].Group, own[i].Item = slices.Clone(own[i].Group), slices.Clone(own[i].Item)
+		c := &own[i]
+		g, n := len(c.Group), len(c.Group)+len(c.Item)
+		c.Group, c.Item, text = text[:g:g], text[g:n:n], text[n:]
 	}
 	return own
 }
@@ -144,12 +154,11 @@ func (f *folding) batch(p *operators.Partition, i, n int, through int64) {
 		}
 		fallthrough
 	case 2: // the first half runs ahead
-		verdicts := make([]operators.Verdict, n)
 		for k := i; k < n; k++ {
-			verdicts[k] = p.Deduplicate(&f.records[k])
+			p.Deduplicate(&f.records[k])
 		}
 		for k := i; k < n; k++ {
-			f.outcome(p.Count(&f.records[k], verdicts[k]), k, through)
+			f.outcome(p.Count(&f.records[k]), k, through)
 		}
 	case 3: // the batch is cut short, and comes again as a whole
 		for k := i; k < i+(n-i)/2; k++ {

@@ -25,6 +25,7 @@ type Merge struct {
 	lists      map[event.ListKey]*merged
 	out        *Sender[*merged, Resume] // one lane: the sink
 	settled    bool                     // the replay is over: what changes is to be published
+	republish  bool                     // Republish was called in the replay
 	afterFinal int64
 }
 
@@ -103,7 +104,8 @@ func (m *Merge) apply(r *event.Ranking, shard int, first int64) {
 		m.lists[r.ListKey] = l
 	}
 	l.first = min(l.first, first)
-	l.shards[shard] = r
+	own := *r // not a pointer into the message, which would hold on to all of it
+	l.shards[shard] = &own
 	m.publish(l)
 }
 
@@ -133,10 +135,15 @@ func (m *Merge) settle() {
 	for _, l := range m.lists {
 		l.closed = l.closeAt <= m.in.ClosedThrough()
 	}
+	if m.republish {
+		m.Republish()
+	}
 }
 
-// Republish makes the next flush hold every list that is kept, for a sink that has lost them.
+// Republish makes the next flush hold every list that is kept, for a sink that has lost
+// them; in a replay, the first flush after it.
 func (m *Merge) Republish() {
+	m.republish = !m.settled
 	for _, l := range m.lists {
 		m.publish(l)
 	}

@@ -1,7 +1,9 @@
 package operators
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/zeebo/xxh3"
 
@@ -32,8 +34,7 @@ type Record struct {
 	Event   event.Event // of an event; its bytes are read, not kept
 }
 
-// Verdict is what the first half of the fold, Deduplicate, makes of a record: the
-// second half, Count, needs nothing else but the record.
+// Verdict is what the first half of the fold, Deduplicate, makes of a record.
 type Verdict struct {
 	Offset    int64
 	Decision  event.Decision // Counted stands for "goes on to its pane"
@@ -138,10 +139,13 @@ func Shard(item []byte, shards int) int { return int(xxh3.Hash(item) % uint64(sh
 
 // Step folds one record: Deduplicate, then Count. A record that was folded before (a
 // redelivery) changes nothing: a dead letter that is not yet acknowledged has its
-// outcome again, anything else is event.Repeated.
+// outcome again, anything else is event.Repeated. Step panics while Deduplicate is ahead of Count.
 func (p *Partition) Step(r *Record) Outcome {
-	if r.Offset <= p.at {
-		return p.Count(r, p.Deduplicate(r))
+	if r.Offset <= p.counted {
+		return p.repeated(r.Offset)
+	}
+	if len(p.ahead) > 0 || r.Offset <= p.at {
+		panic(fmt.Sprintf("operators: Step of offset %d, but Deduplicate is ahead, at %d: call Count for those records first", r.Offset, p.at))
 	}
 	return p.countOnce(r, p.deduplicateOnce(r))
 }
@@ -154,10 +158,8 @@ func (p *Partition) Deduplicate(r *Record) Verdict {
 		p.ahead = append(p.ahead, v)
 		return v
 	}
-	for i := range p.ahead {
-		if p.ahead[i].Offset == r.Offset {
-			return p.ahead[i]
-		}
+	if i, ok := slices.BinarySearchFunc(p.ahead, r.Offset, func(v Verdict, offset int64) int { return cmp.Compare(v.Offset, offset) }); ok {
+		return p.ahead[i]
 	}
 	return Verdict{Offset: r.Offset, Decision: event.Repeated}
 }
@@ -188,7 +190,9 @@ func (p *Partition) deduplicateOnce(r *Record) Verdict {
 // admit decides what needs no memory, and takes punctuations in.
 func (p *Partition) admit(r *Record) event.Decision {
 	switch {
-	case r.Kind == KindMalformed || r.Time == NoTimestamp || r.Kind == KindEvent && (r.Event.Time > timeMax || r.Event.Time < -timeMax):
+	case r.Kind == KindMalformed || r.Time == NoTimestamp,
+		r.Kind == KindEvent && !(-timeMax <= r.Event.Time && r.Event.Time <= timeMax),
+		r.Kind == KindPunctuation && !(-timeMax <= r.Advance && r.Advance <= timeMax):
 		return event.Malformed
 	case r.Kind == KindPunctuation:
 		if watermark.Future(r.Advance, r.Time, p.maxAhead) {
@@ -202,15 +206,18 @@ func (p *Partition) admit(r *Record) event.Decision {
 	return event.Counted
 }
 
-// Count is the second half of Step: it closes panes, finds what is late, and counts.
-// Records come in the order in which they were deduplicated, each with its verdict.
-func (p *Partition) Count(r *Record, v Verdict) Outcome {
+// Count is the second half of Step: it closes panes, finds what is late, and counts. It
+// is called for every record that Deduplicate was called for, whatever its verdict, in the
+// same order, and panics where one is left out.
+func (p *Partition) Count(r *Record) Outcome {
 	if r.Offset <= p.counted {
 		return p.repeated(r.Offset)
 	}
-	if len(p.ahead) > 0 && p.ahead[0].Offset == r.Offset {
-		p.ahead = p.ahead[1:]
+	if len(p.ahead) == 0 || p.ahead[0].Offset != r.Offset {
+		panic(fmt.Sprintf("operators: Count of offset %d is out of order: Count every record that Deduplicate has seen, also duplicates and malformed ones", r.Offset))
 	}
+	v := p.ahead[0]
+	p.ahead = p.ahead[1:]
 	return p.countOnce(r, v)
 }
 
@@ -269,15 +276,13 @@ func (p *Partition) duplicate(r *Record, v Verdict, silent bool) {
 
 // repeated is the outcome of a record that comes again.
 func (p *Partition) repeated(offset int64) Outcome {
-	for i := range p.letters {
-		if p.letters[i].Offset == offset {
-			return p.letters[i]
-		}
+	if i, ok := slices.BinarySearchFunc(p.letters, offset, func(o Outcome, offset int64) int { return cmp.Compare(o.Offset, offset) }); ok {
+		return p.letters[i]
 	}
 	return Outcome{Offset: offset, Decision: event.Repeated}
 }
 
-// timeMax bounds event times, so that adding settings to one never overflows. It is far
+// timeMax bounds event times and punctuations, so that adding settings to one never overflows. It is far
 // beyond what a decoder lets through.
 const timeMax = 1 << 53
 

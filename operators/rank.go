@@ -119,7 +119,7 @@ func (r *Rank) view(span span, by, dimensions []string) *view {
 // isn't from the partitions and settings that this shard is made for; nothing was taken.
 func (r *Rank) Take(at int64, u *event.Update) error {
 	for i := range u.Cells {
-		if c := &u.Cells[i]; c.Pane%r.pane != 0 || c.Count < 0 || c.Count > countMask {
+		if c := &u.Cells[i]; c.Pane%r.pane != 0 || c.Count < 0 || c.Count > countMask || c.Duplicates < 0 {
 			return fmt.Errorf("offset %d: a cell of pane %d with count %d, but panes are %d ms: the settings have changed; start a new generation", at, c.Pane, c.Count, r.pane)
 		}
 	}
@@ -209,7 +209,7 @@ func (r *Rank) window(v *view, start int64) *totals {
 	for _, at := range slices.Sorted(maps.Keys(r.panes)) {
 		if at >= t.start && at < t.end {
 			r.panes[at].cells.each(func(e *entry) {
-				t.add(&r.groups, delta{item: e.itemOf(), group: e.group, count: e.count(), is: int64(e.sum.get()), duplicates: int64(e.extra)})
+				t.add(&r.groups, &r.items, delta{item: e.itemOf(), group: e.group, count: e.count(), is: int64(e.sum.get()), duplicates: int64(e.extra)})
 			})
 		}
 	}
@@ -239,6 +239,11 @@ func (r *Rank) advance() {
 				delete(v.windows, start)
 				r.epoch++
 			}
+		}
+	}
+	for _, p := range r.panes {
+		if p.epoch != r.epoch { // they would hold on to the windows that are gone
+			p.targets, p.epoch = nil, -1
 		}
 	}
 	for start, p := range r.panes {

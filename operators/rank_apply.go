@@ -90,14 +90,15 @@ func (r *Rank) replace(in *incoming, c *event.Cell, source uint16) {
 		r.items.retain(in.item)
 		r.groups.retain(in.group)
 	}
+	duplicates := uint32(min(c.Duplicates, math.MaxUint32))
 	d := delta{
 		item: in.item, group: in.group, count: c.Count - e.count(),
-		was: int64(e.sum.get()), is: c.Sum, duplicates: c.Duplicates - int64(e.extra),
+		was: int64(e.sum.get()), is: c.Sum, duplicates: int64(duplicates) - int64(e.extra),
 	}
 	e.addCount(d.count)
 	e.sum.set(uint64(c.Sum))
-	e.extra = uint32(min(c.Duplicates, math.MaxUint32))
+	e.extra = duplicates
 	for _, t := range in.pane.targets {
-		t.add(&r.groups, d)
+		t.add(&r.groups, &r.items, d)
 	}
 }

@@ -22,9 +22,7 @@ type leaders struct {
 	floored bool     // an item has been cut off
 	fresh   []leader // offered since top was made, and better than the floor
 
-	published []leader // the first K of top, as it was last published
-	inexact   bool     // likewise
-
+	touched bool           // it may say something else than when it was last made, or did in between
 	changed bool           // in the sender's list of changed entries
 	refs    int            // entries in the sender's lists
 	last    *event.Ranking // what it said when its window was dropped
@@ -47,30 +45,49 @@ func (l *leaders) compare(items *names, a, b leader) int {
 	return c
 }
 
+// standing is where an item stands in a list: its place, if it is eligible at all.
+func (l *leaders) standing(item uint32, count, sum int64) (leader, bool) {
+	if count == 0 || count < l.board.MinCount {
+		return leader{}, false
+	}
+	return leader{item, l.board.score(count, sum, l.totals.unit)}, true
+}
+
+// aboveFloor reports whether an item at this place must be among the candidates.
+func (l *leaders) aboveFloor(items *names, place leader) bool {
+	return !l.floored || l.compare(items, place, l.floor) < 0
+}
+
+// inList reports whether an item at this place is in the list as it was last made, or would be.
+func (l *leaders) inList(items *names, place leader) bool {
+	return len(l.top) < l.board.K || l.compare(items, place, l.top[l.board.K-1]) <= 0
+}
+
 // offer takes a total that has changed as a candidate.
-func (l *leaders) offer(items *names, unit float64, e *entry) {
-	count := e.count()
-	if count < l.board.MinCount || count == 0 {
-		return
-	}
+func (l *leaders) offer(items *names, e *entry) {
 	sum, _ := e.total()
-	candidate := leader{e.itemOf(), l.board.score(count, sum, unit)}
-	if l.floored && l.compare(items, candidate, l.floor) >= 0 {
+	place, ok := l.standing(e.itemOf(), e.count(), sum)
+	if !ok || !l.aboveFloor(items, place) {
 		return
 	}
-	if l.fresh = append(l.fresh, candidate); len(l.fresh) >= 4*l.board.K+64 {
+	if l.fresh = append(l.fresh, place); len(l.fresh) >= 4*l.board.K+64 {
 		l.fresh = l.cut(items, l.fresh)
 	}
 }
 
-// cut sorts candidates, and keeps twice K. What falls off raises the floor.
+// cut sorts candidates, and keeps twice K. What falls off raises the floor. It never
+// lowers it: of the candidates that one cut after another leaves, some may rank below
+// what the first one cut off.
 func (l *leaders) cut(items *names, candidates []leader) []leader {
 	slices.SortFunc(candidates, func(a, b leader) int { return l.compare(items, a, b) })
-	if keep := 2 * l.board.K; len(candidates) > keep {
-		l.floor, l.floored = candidates[keep], true
-		candidates = candidates[:keep]
+	keep := 2 * l.board.K
+	if len(candidates) <= keep {
+		return candidates
 	}
-	return candidates
+	if l.aboveFloor(items, candidates[keep]) {
+		l.floor, l.floored = candidates[keep], true
+	}
+	return candidates[:keep]
 }
 
 // merge makes the list of those that have not changed and the candidates. It reports
@@ -90,19 +107,9 @@ func (l *leaders) clear() { l.top, l.fresh, l.floored = l.top[:0], l.fresh[:0], 
 // first returns the list itself: the first K of top.
 func (l *leaders) first() []leader { return l.top[:min(l.board.K, len(l.top))] }
 
-// differs reports whether the list says something else than when it was last asked.
-func (l *leaders) differs() bool {
-	inexact := l.overflowed()
-	if inexact == l.inexact && slices.Equal(l.published, l.first()) {
-		return false
-	}
-	l.published, l.inexact = append(l.published[:0], l.first()...), inexact
-	return true
-}
-
-// overflowed reports whether a sum of the list's group has run over, where scores come from sums.
-func (l *leaders) overflowed() bool {
-	return l.board.Measure != Count && l.totals.groups[l.group].overflowed
+// exact reports whether scores are exact: where they come from sums, none of the group's may have run over.
+func (l *leaders) exact() bool {
+	return l.board.Measure == Count || l.totals.groups[l.group].overflows == 0
 }
 
 // ranking returns the list as others see it, as of an offset of the updates log.
@@ -114,7 +121,7 @@ func (l *leaders) ranking(items *names, asOf int64) event.Ranking {
 	t := l.totals
 	g := &t.groups[l.group]
 	r := event.Ranking{
-		ListKey: l.key, End: t.end, Final: t.closed, Exact: !l.overflowed(), Duplicates: g.duplicates, Revision: asOf,
+		ListKey: l.key, End: t.end, Final: t.closed, Exact: l.exact(), Duplicates: g.duplicates, Revision: asOf,
 	}
 	var text []byte
 	for _, leader := range l.first() {
@@ -136,7 +143,7 @@ func (l *leaders) leave(items *names) {
 		last := l.ranking(items, 0)
 		l.last = &last
 	}
-	l.totals, l.top, l.fresh, l.published = nil, nil, nil, nil
+	l.totals, l.top, l.fresh = nil, nil, nil
 }
 
 // again marks a list of a failed flush as changed again; false when it is already.

@@ -17,6 +17,7 @@ type totals struct {
 	indexes map[event.Group]uint32 // into groups, by name
 	groupOf []uint32               // by the number of a cell's group: its index in groups plus one, or 0
 	changed []totalKey             // marked entries
+	touched []*leaders             // lists to be published
 	at      []int                  // scratch
 }
 
@@ -25,8 +26,8 @@ type rankGroup struct {
 	name       event.Group
 	lists      []*leaders // one per board of the view
 	duplicates int64
-	overflowed bool // a sum has run over; stays set
-	touched    bool // it has entries in changed
+	overflows  int64 // sums beyond int64, of totals and of cells
+	marked     bool  // it has entries in changed
 }
 
 type totalKey struct{ item, group uint32 }
@@ -39,35 +40,68 @@ type delta struct {
 	duplicates  int64
 }
 
-// add takes a cell's change in.
-func (t *totals) add(groups *names, d delta) {
+// add takes a cell's change in. A list is touched when the item was in it or comes into it, also
+// if only for a while: a receiver may have the list as it was in between, from a run
+// that flushed just then, and must be told the list again though it is what it was before.
+func (t *totals) add(groups, items *names, d delta) {
 	g := t.group(groups, d.group)
 	group := &t.groups[g]
 	group.duplicates += d.duplicates
+	if d.duplicates != 0 {
+		t.touchAll(group)
+	}
 	if d.count == 0 && d.was == d.is {
 		return
 	}
 	e, _ := t.table.put(d.item, g, 0)
+	countWas := e.count()
+	sumWas, okWas := e.total()
 	e.addCount(d.count)
 	e.replaceSum(d.was, d.is)
 	sum, ok := e.total()
-	runOver := (!ok || event.Saturated(d.is)) && !group.overflowed
-	group.overflowed = group.overflowed || runOver
-	if e.extra&marked == 0 && (e.extra&listed != 0 || runOver || group.wants(e.count(), sum, t.unit)) {
+	if ok != okWas || event.Saturated(d.was) != event.Saturated(d.is) {
+		group.overflows += one(okWas) - one(ok) + one(event.Saturated(d.is)) - one(event.Saturated(d.was))
+		t.touchAll(group)
+	}
+	wanted := e.extra&listed != 0
+	for _, l := range group.lists {
+		if place, eligible := l.standing(d.item, e.count(), sum); eligible && l.aboveFloor(items, place) {
+			wanted = true
+			if !l.touched && l.inList(items, place) {
+				t.touch(l)
+			}
+		}
+		if l.touched {
+			continue
+		}
+		if place, eligible := l.standing(d.item, countWas, sumWas); eligible && l.inList(items, place) {
+			t.touch(l)
+		}
+	}
+	if wanted && e.extra&marked == 0 {
 		e.extra |= marked
 		t.changed = append(t.changed, totalKey{d.item, g})
 	}
 }
 
-// wants reports whether one of the group's lists may have a place for such a total. Most
-// items of a large group are far from that, and are not looked at again.
-func (g *rankGroup) wants(count, sum int64, unit float64) bool {
-	for _, l := range g.lists {
-		if count >= l.board.MinCount && !(l.floored && l.board.Order.Before(l.floor.score, l.board.score(count, sum, unit))) {
-			return true
-		}
+func (t *totals) touch(l *leaders) {
+	if !l.touched {
+		l.touched = true
+		t.touched = append(t.touched, l)
 	}
-	return false
+}
+
+func (t *totals) touchAll(g *rankGroup) {
+	for _, l := range g.lists {
+		t.touch(l)
+	}
+}
+
+func one(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // group returns the index of the group that a cell's group belongs to in this view.
@@ -83,7 +117,9 @@ func (t *totals) group(groups *names, number uint32) uint32 {
 		t.groups = append(t.groups, rankGroup{name: name})
 		for _, board := range t.view.boards {
 			key := event.ListKey{Board: board.Name, By: t.view.by, Group: name, Start: t.start}
-			t.groups[g].lists = append(t.groups[g].lists, &leaders{board: board, totals: t, group: g, key: key})
+			l := &leaders{board: board, totals: t, group: g, key: key}
+			t.groups[g].lists = append(t.groups[g].lists, l)
+			t.touch(l)
 		}
 	}
 	if need := int(number) + 1 - len(t.groupOf); need > 0 {
@@ -106,22 +142,40 @@ func (v *view) project(group event.Group) event.Group {
 }
 
 // refresh makes the lists of what has changed anew, and calls publish for each one that
-// came out different, or for all of them once the window has closed.
+// was touched, or for all of them once the window has closed.
 func (t *totals) refresh(items *names, publish func(*leaders)) {
-	var touched []uint32
+	t.remake(items)
+	for _, l := range t.touched {
+		l.touched = false
+		publish(l)
+	}
+	t.touched = t.touched[:0]
+	if !t.finalDue {
+		return
+	}
+	t.finalDue = false
+	for i := range t.groups {
+		for _, l := range t.groups[i].lists {
+			publish(l)
+		}
+	}
+}
+
+func (t *totals) remake(items *names) {
+	var groups []uint32
 	at := t.places()
 	for n, i := range at {
 		k := t.changed[n]
 		g := &t.groups[k.group]
-		if !g.touched {
-			g.touched, touched = true, append(touched, k.group)
+		if !g.marked {
+			g.marked, groups = true, append(groups, k.group)
 		}
 		for _, l := range g.lists {
-			l.offer(items, t.unit, &t.table.slots[i])
+			l.offer(items, &t.table.slots[i])
 		}
 	}
 	var short []*leaders
-	for _, i := range touched {
+	for _, i := range groups {
 		for _, l := range t.groups[i].lists {
 			if !l.merge(items) {
 				short = append(short, l)
@@ -133,23 +187,11 @@ func (t *totals) refresh(items *names, publish func(*leaders)) {
 		t.table.slots[i].extra &^= marked | listed
 	}
 	t.changed = t.changed[:0]
-	for _, i := range touched {
-		g := &t.groups[i]
-		g.touched = false
-		for _, l := range g.lists {
+	for _, i := range groups {
+		t.groups[i].marked = false
+		for _, l := range t.groups[i].lists {
 			for _, leader := range l.top {
 				t.table.find(leader.item, i, 0).extra |= listed
-			}
-			if l.differs() && !t.finalDue {
-				publish(l)
-			}
-		}
-	}
-	if t.finalDue {
-		t.finalDue = false
-		for i := range t.groups {
-			for _, l := range t.groups[i].lists {
-				publish(l)
 			}
 		}
 	}
@@ -178,7 +220,7 @@ func (t *totals) rescan(items *names, short []*leaders) {
 	}
 	t.table.each(func(e *entry) {
 		for _, l := range byGroup[e.group] {
-			l.offer(items, t.unit, e)
+			l.offer(items, e)
 		}
 	})
 	for _, l := range short {

@@ -51,21 +51,11 @@ func DefaultSettings() Settings {
 // Validate reports all that is wrong with the settings, at once, by their names.
 func (s Settings) Validate() error {
 	var errs []error
-	duration := func(name string, d, least time.Duration) {
-		switch {
-		case d < least:
-			errs = append(errs, fmt.Errorf("%s is %v; it must be at least %v", name, d, least))
-		case d%time.Millisecond != 0:
-			errs = append(errs, fmt.Errorf("%s is %v; it must be whole milliseconds", name, d))
-		case d > durationMax:
-			errs = append(errs, fmt.Errorf("%s is %v; it must be at most %v", name, d, durationMax))
-		}
-	}
-	duration("Pane", s.Pane, time.Millisecond)
-	duration("OutOfOrderness", s.OutOfOrderness, 0)
-	duration("AllowedLateness", s.AllowedLateness, 0)
-	duration("MaxAhead", s.MaxAhead, 0)
-	duration("DedupSegment", s.DedupSegment, time.Millisecond)
+	checkDuration(&errs, "Pane", s.Pane, time.Millisecond)
+	checkDuration(&errs, "OutOfOrderness", s.OutOfOrderness, 0)
+	checkDuration(&errs, "AllowedLateness", s.AllowedLateness, 0)
+	checkDuration(&errs, "MaxAhead", s.MaxAhead, 0)
+	checkDuration(&errs, "DedupSegment", s.DedupSegment, time.Millisecond)
 	number := func(name string, n, least, most int64) {
 		if n < least || n > most {
 			errs = append(errs, fmt.Errorf("%s is %d; it must be %d to %d", name, n, least, most))
@@ -78,6 +68,17 @@ func (s Settings) Validate() error {
 		errs = append(errs, fmt.Errorf("DedupRecords × (DedupRecordSegments + 1) is %d IDs; it must be at most %d", held, int64(1<<31)))
 	}
 	return errors.Join(errs...)
+}
+
+func checkDuration(errs *[]error, name string, d, least time.Duration) {
+	switch {
+	case d < least:
+		*errs = append(*errs, fmt.Errorf("%s is %v; it must be at least %v", name, d, least))
+	case d%time.Millisecond != 0:
+		*errs = append(*errs, fmt.Errorf("%s is %v; it must be whole milliseconds", name, d))
+	case d > durationMax:
+		*errs = append(*errs, fmt.Errorf("%s is %v; it must be at most %v", name, d, durationMax))
+	}
 }
 
 // durationMax keeps event time plus or minus any sum of settings within int64 milliseconds,

@@ -36,11 +36,17 @@ func (w Window) validate(pane time.Duration) error {
 	if w.Slide <= 0 || w.Slide > w.Size || w.Slide%pane != 0 {
 		errs = append(errs, fmt.Errorf("window slide is %v; it must be a multiple of the pane, %v, of at most the size, %v", w.Slide, pane, w.Size))
 	}
+	if w.Slide > 0 && w.Size/w.Slide > slidesMax {
+		errs = append(errs, fmt.Errorf("window size is %v, %d slides of %v; it must be at most %d slides", w.Size, w.Size/w.Slide, w.Slide, slidesMax))
+	}
 	if w.Offset%pane != 0 || w.Offset.Abs() >= max(w.Slide, 1) && w.Offset != 0 {
 		errs = append(errs, fmt.Errorf("window offset is %v; it must be a multiple of the pane, %v, of less than the slide, %v", w.Offset, pane, w.Slide))
 	}
 	return errors.Join(errs...)
 }
+
+// slidesMax bounds how many windows hold one instant: a day, every minute.
+const slidesMax = 1440
 
 // normal spells out the default slide, and brings the offset into [0, slide).
 func (w Window) normal() Window {

@@ -40,4 +40,4 @@ func (p *Partition) Time() int64 { return p.w }
 // Future reports whether a time is too far ahead of the record that carries it to
 // be believed: one row dated 2099 must not close every pane. recordTime is the
 // Kafka record's timestamp.
-func Future(t, recordTime, aheadMax int64) bool { return t > recordTime+aheadMax }
+func Future(t, recordTime, aheadMax int64) bool { return t-aheadMax > recordTime }
