@@ -98,6 +98,12 @@ func (l *leaders) merge(items *names) bool {
 	})
 	l.top = l.cut(items, append(l.top, l.fresh...))
 	l.fresh = l.fresh[:0]
+	if len(l.top) < cap(l.top)/2 {
+		l.top = slices.Clone(l.top)
+	}
+	if cap(l.fresh) > 2*l.board.K+64 {
+		l.fresh = nil
+	}
 	return len(l.top) >= l.board.K || !l.floored
 }
 

@@ -18,7 +18,6 @@ type totals struct {
 	groupOf []uint32               // by the number of a cell's group: its index in groups plus one, or 0
 	changed []totalKey             // marked entries
 	touched []*leaders             // lists to be published
-	at      []int                  // scratch
 }
 
 // rankGroup is one group of a view, such as a region, in one window.
@@ -186,7 +185,7 @@ func (t *totals) remake(items *names) {
 	for _, i := range at {
 		t.table.slots[i].extra &^= marked | listed
 	}
-	t.changed = t.changed[:0]
+	t.changed = nil // many at first, few once lists are full: it holds on to nothing
 	for _, i := range groups {
 		t.groups[i].marked = false
 		for _, l := range t.groups[i].lists {
@@ -199,12 +198,10 @@ func (t *totals) remake(items *names) {
 
 // places returns where the changed entries stand, until the next one is put.
 func (t *totals) places() []int {
-	at := t.at[:0]
-	for _, k := range t.changed {
-		i, _ := t.table.seek(k.item+1, k.group, 0)
-		at = append(at, i)
+	at := make([]int, len(t.changed))
+	for n, k := range t.changed {
+		at[n], _ = t.table.seek(k.item+1, k.group, 0)
 	}
-	t.at = at
 	return at
 }
 
