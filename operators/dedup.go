@@ -90,9 +90,6 @@ func (d *dedup) see(offset, before, w int64, id event.ID, payload uint32) (dupli
 	return false, false
 }
 
-// touch reads the memory that see will look an ID up in.
-func (d *dedup) touch(id event.ID) uint64 { return d.index.touch(hashOf(id)) }
-
 func hashOf(id event.ID) uint32 { return uint32(id[0] >> 32) }
 
 // enter makes the segment of (offset, w) the current one, forgets those beyond the

@@ -60,12 +60,20 @@ func (p *probe) next() (position uint32, ok bool) {
 	return 0, false
 }
 
-// touch reads the slot at which the search for a hash begins.
-func (ix *index) touch(hash uint32) uint64 {
+// touch reads the slots at which the searches for these hashes begin, and leaves the
+// positions that stand there in place of the hashes.
+func (ix *index) touch(hashes []uint32) (touched uint32) {
 	if len(ix.slots) == 0 {
 		return 0
 	}
-	return ix.slots[home(tag(hash), len(ix.slots))]
+	for i, hash := range hashes {
+		hashes[i] = uint32(home(tag(hash), len(ix.slots)))
+	}
+	for i, slot := range hashes {
+		hashes[i] = uint32(ix.slots[slot])
+		touched += hashes[i]
+	}
+	return touched
 }
 
 // add puts a position under a hash, and grows the table by half first where it is full.

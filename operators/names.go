@@ -66,13 +66,25 @@ func (n *names) get(i uint32) []byte {
 	return head[nameHead : nameHead+int(binary.LittleEndian.Uint32(head))]
 }
 
-// touch reads the first string that a look-up of this hash will compare.
-func (n *names) touch(hash uint32) byte {
-	at := 4 * int(uint32(n.index.touch(hash)))
-	if at >= len(n.blocks) {
+// touch reads the strings that look-ups of these hashes will compare first.
+func (n *names) touch(block []incoming) uint32 {
+	if len(n.index.slots) == 0 {
 		return 0
 	}
-	return n.blocks[at]
+	var at [blockLen]int
+	for i := range block {
+		at[i] = home(tag(block[i].hash), len(n.index.slots))
+	}
+	for i := range block {
+		at[i] = 4 * int(uint32(n.index.slots[at[i]]))
+	}
+	var touched uint32
+	for i := range block {
+		if at[i] < len(n.blocks) {
+			touched += uint32(n.blocks[at[i]])
+		}
+	}
+	return touched
 }
 
 func (n *names) retain(i uint32) { n.refer(i, 1) }

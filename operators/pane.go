@@ -45,13 +45,21 @@ func (p *pane) find(hash uint32, group, item []byte) int {
 	return -1
 }
 
-// touch reads the first cell that find will compare.
-func (p *pane) touch(hash uint32) uint64 {
-	i := uint32(p.index.touch(hash))
-	if int(i) >= len(p.cells) {
-		return 0
+// touch reads the cells that find will compare first for these hashes, which it overwrites.
+func (p *pane) touch(hashes []uint32) (touched uint32) {
+	touched = p.index.touch(hashes)
+	if len(p.cells) == 0 {
+		return touched
 	}
-	return uint64(p.keys[p.cells[i].key])
+	for k, i := range hashes {
+		hashes[k] = uint32(p.cells[min(int(i), len(p.cells)-1)].key)
+	}
+	for _, at := range hashes {
+		if int(at) < len(p.keys) {
+			touched += uint32(p.keys[at])
+		}
+	}
+	return touched
 }
 
 // add makes a new cell with no events in it.

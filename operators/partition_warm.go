@@ -6,7 +6,8 @@ import "github.com/zeebo/xxh3"
 type warm struct {
 	hashes  []warmHash // in the order of their offsets
 	next    int
-	touched uint64 // what was read, so that it is read
+	slots   []uint32 // scratch
+	touched uint32   // what was read, so that it is read
 }
 
 type warmHash struct {
@@ -20,24 +21,21 @@ type warmHash struct {
 func (p *Partition) Warm(records []Record) {
 	w := &p.warm
 	w.hashes, w.next = w.hashes[:0], 0
-	for i := range records { // short loops, so that the processor gets ahead by several records in each
+	w.slots = w.slots[:0]
+	for i := range records {
 		if r := &records[i]; r.Kind == KindEvent {
 			w.hashes = append(w.hashes, warmHash{r.Offset, p.hashKey(r)})
+			w.slots = append(w.slots, hashOf(r.Event.ID))
 		}
 	}
-	var touched uint64
-	for i := range records {
-		touched += p.dedup.touch(records[i].Event.ID)
-	}
+	// Addresses first, then a tight loop that reads them: the processor runs far ahead in it.
+	w.touched = p.dedup.index.touch(w.slots)
 	if pane := p.panes.current; pane != nil {
 		for i := range w.hashes {
-			touched += pane.index.touch(uint32(w.hashes[i].hash))
+			w.slots[i] = uint32(w.hashes[i].hash)
 		}
-		for i := range w.hashes {
-			touched += pane.touch(uint32(w.hashes[i].hash))
-		}
+		w.touched += pane.touch(w.slots)
 	}
-	w.touched = touched
 }
 
 // hash returns the hash of a record's (group, item).

@@ -34,36 +34,52 @@ func (r *Rank) apply(cells []event.Cell, source uint16, first int64) {
 	}
 }
 
-// look finds panes and numbers for a block of cells.
+// look finds panes and numbers for a block of cells, and reads what replace will need: addresses
+// first, then all of them in one tight loop, which the processor runs far ahead in.
 func (r *Rank) look(cells []event.Cell, source uint16, first int64) {
-	touched := r.touched
 	for i := range cells {
 		in := &r.block[i]
 		in.pane = r.paneFor(cells[i].Pane, first)
 		in.hash = uint32(xxh3.Hash(cells[i].Item))
-		touched += uint32(r.items.index.touch(in.hash))
 	}
-	for i := range cells {
-		touched += uint32(r.items.touch(r.block[i].hash))
-	}
+	touched := r.items.touch(r.block[:len(cells)])
 	for i := range cells {
 		in := &r.block[i]
 		if in.pane == nil {
 			continue
 		}
-		in.item, in.group = r.items.numberHashed(cells[i].Item, in.hash), r.groups.number(cells[i].Group)
+		in.item = r.items.numberHashed(cells[i].Item, in.hash)
+		in.group = r.groups.number(cells[i].Group)
 	}
+	var ahead [blockLen]*entry
 	for i := range cells {
-		in := &r.block[i]
-		if in.pane == nil {
-			continue
+		if in := &r.block[i]; in.pane != nil {
+			ahead[i] = in.pane.cells.slot(in.item, in.group, source)
 		}
-		touched += in.pane.cells.touch(in.item, in.group, source)
-		for _, t := range in.pane.targets {
-			touched += t.table.touch(in.item, t.group(&r.groups, in.group), 0)
+	}
+	touched += touch(ahead[:len(cells)])
+	for k, more := 0, true; more; k++ {
+		more = false
+		for i := range cells {
+			in := &r.block[i]
+			if ahead[i] = nil; in.pane != nil && k < len(in.pane.targets) {
+				t := in.pane.targets[k]
+				ahead[i], more = t.table.slot(in.item, t.group(&r.groups, in.group), 0), true
+			}
 		}
+		touched += touch(ahead[:len(cells)])
 	}
 	r.touched = touched
+}
+
+func touch(ahead []*entry) uint32 {
+	var touched uint32
+	for _, e := range ahead {
+		if e != nil {
+			touched += e.item
+		}
+	}
+	return touched
 }
 
 // paneFor returns the pane that takes a cell of a flush, or nil; it counts cells that come too late.

@@ -88,12 +88,12 @@ func (t *table) size(n int) {
 	}
 }
 
-// touch reads the slot at which the search for an entry begins.
-func (t *table) touch(item, group uint32, source uint16) uint32 {
+// slot returns the slot at which the search for an entry begins, without reading it; nil in an empty table.
+func (t *table) slot(item, group uint32, source uint16) *entry {
 	if len(t.slots) == 0 {
-		return 0
+		return nil
 	}
-	return t.slots[t.home(hashEntry(item+1, group, source))].item
+	return &t.slots[t.home(hashEntry(item+1, group, source))]
 }
 
 // find returns the entry, or nil. It holds until the next put.
