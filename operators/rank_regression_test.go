@@ -79,8 +79,8 @@ func TestFloorIsNeverLowered(t *testing.T) {
 			takeAll(t, r, 1, tell(0, 1, 0, crowd...))
 			flushed(t, r)
 			takeAll(t, r, 2, tell(0, 2, 0, cellOf("n00", 2, 50*sign), cellOf("n01", 2, 40*sign)))
-			if got := flushed(t, r).Lists[0].Entries[0].Item; got != "n02" {
-				t.Errorf("%s leads, want n02", got)
+			if got := flushed(t, r).Lists; len(got) != 1 || got[0].Entries[0].Item != "n02" {
+				t.Errorf("got %+v, want n02 to lead", got)
 			}
 		})
 	}
@@ -112,8 +112,8 @@ func TestListThatIsBackIsSent(t *testing.T) {
 				}
 			}
 			m.Flush(func(lists []event.Ranking) {
-				if got := lists[0].Entries[0]; got.Item != "a" {
-					t.Errorf("%+v leads, want a", got)
+				if len(lists) != 1 || lists[0].Entries[0].Item != "a" {
+					t.Errorf("got %+v, want a to lead", lists)
 				}
 			})
 		})
@@ -156,8 +156,8 @@ func TestDuplicatesAreClamped(t *testing.T) {
 		many.Duplicates = math.MaxUint32 + 1000
 		takeAll(t, r, x, tell(0, x, 0, many))
 	}
-	if got := flushed(t, r).Lists[0].Duplicates; got != math.MaxUint32 {
-		t.Errorf("%d duplicates, want %d", got, int64(math.MaxUint32))
+	if got := flushed(t, r).Lists; len(got) != 1 || got[0].Duplicates != math.MaxUint32 {
+		t.Errorf("got %+v, want %d duplicates", got, int64(math.MaxUint32))
 	}
 }
 
