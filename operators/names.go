@@ -5,40 +5,47 @@ import (
 	"encoding/binary"
 
 	"github.com/zeebo/xxh3"
+
+	"github.com/millrank/millrank/event"
 )
 
-// names holds byte strings once and gives each a number, for as long as somebody
-// refers to it. A number is where the string stands: at 4 × number in blocks, as its
-// length and its count of references, 4 bytes each, then its bytes, padded to a multiple
-// of 4. So a look-up is one cache miss in the index and one here. The place of a string that is
-// gone is given to the next one that needs as much.
+// names holds byte strings once and gives each a number, until its time is over. A
+// number is where the string stands: at 4 × number in blocks, as its length (4 bytes), until
+// when it is needed (8 bytes), then its bytes, padded to a multiple of 4. So a look-up is one
+// cache miss in the index and one here. The place of a string that is gone is given
+// to the next one that needs as much. (Counts of references were slower: letting go
+// of a pane was a cache miss per cell, where forget reads the blocks in order.)
 type names struct {
 	blocks []byte
 	index  index
 	free   map[int][]uint32 // by size, numbers to be given again
 }
 
-const nameHead = 8
+const (
+	nameUntil = 4
+	nameHead  = 12
+)
 
 // nameSize is the size of a string's place.
 func nameSize(length int) int { return nameHead + (length+3)&^3 }
 
-// number returns the number of a string, which it adds where it is new. It lasts
-// until refs go back to zero: call retain before anything else is released.
-func (n *names) number(b []byte) uint32 { return n.numberHashed(b, uint32(xxh3.Hash(b))) }
-
-func (n *names) numberHashed(b []byte, hash uint32) uint32 {
+// number returns the number of a string, which it adds where it is new. It lasts at
+// least until the time given is forgotten.
+func (n *names) number(b []byte, hash uint32, until int64) uint32 {
 	probe := n.index.probe(hash)
 	for i, ok := probe.next(); ok; i, ok = probe.next() {
 		if bytes.Equal(n.get(i), b) {
+			if n.until(i) < until {
+				n.setUntil(i, until)
+			}
 			return i
 		}
 	}
 	i := n.place(nameSize(len(b)))
 	head := n.blocks[4*int(i):]
 	binary.LittleEndian.PutUint32(head, uint32(len(b)))
-	binary.LittleEndian.PutUint32(head[4:], 0)
 	copy(head[nameHead:], b)
+	n.setUntil(i, until)
 	n.index.add(hash, i)
 	return i
 }
@@ -60,7 +67,7 @@ func (n *names) place(size int) uint32 {
 // namesMax keeps numbers below 2³² - 1.
 const namesMax = 4 * (1<<32 - 2)
 
-// get returns the string: a view that holds until the next call of number or release.
+// get returns the string: a view that holds until the next call of number or forget.
 func (n *names) get(i uint32) []byte {
 	head := n.blocks[4*int(i):]
 	return head[nameHead : nameHead+int(binary.LittleEndian.Uint32(head))]
@@ -87,25 +94,33 @@ func (n *names) touch(block []incoming) uint32 {
 	return touched
 }
 
-func (n *names) retain(i uint32) { n.refer(i, 1) }
-
-// release lets go of one reference, and of the string with the last one.
-func (n *names) release(i uint32) {
-	if n.refer(i, ^uint32(0)) > 0 {
-		return
-	}
-	b := n.get(i)
-	n.index.remove(uint32(xxh3.Hash(b)), i)
+// forget lets go of the strings that are needed until a time or less.
+func (n *names) forget(through int64) {
 	if n.free == nil {
 		n.free = map[int][]uint32{}
 	}
-	n.free[nameSize(len(b))] = append(n.free[nameSize(len(b))], i)
+	for at := 0; at < len(n.blocks); {
+		i := uint32(at / 4)
+		b := n.get(i)
+		size := nameSize(len(b))
+		if until := n.until(i); until <= through && until != gone {
+			n.index.remove(hashName(b), i)
+			n.setUntil(i, gone)
+			n.free[size] = append(n.free[size], i)
+		}
+		at += size
+	}
 }
 
-// refer adds to a string's count of references, and returns it.
-func (n *names) refer(i, by uint32) uint32 {
-	refs := n.blocks[4*int(i)+4:]
-	count := binary.LittleEndian.Uint32(refs) + by
-	binary.LittleEndian.PutUint32(refs, count)
-	return count
+// gone marks a place that is free.
+const gone = event.NoTime
+
+func (n *names) until(i uint32) int64 {
+	return int64(binary.LittleEndian.Uint64(n.blocks[4*int(i)+nameUntil:]))
 }
+
+func (n *names) setUntil(i uint32, t int64) {
+	binary.LittleEndian.PutUint64(n.blocks[4*int(i)+nameUntil:], uint64(t))
+}
+
+func hashName(b []byte) uint32 { return uint32(xxh3.Hash(b)) }

@@ -37,12 +37,20 @@ type Rank struct {
 	dropped    int64              // dropped-through, as the windows and panes that are left reflect it
 	block      [blockLen]incoming // scratch
 	touched    uint32             // what was read ahead, so that it is read
+	known      [64]knownGroup     // groups that came lately
 	cellsUsed  int                // in the pane dropped last: how large to make the next one's table
 	settled    bool               // the replay is over: what changes is to be published
 	epoch      int                // grows when windows begin or are dropped: panes' targets are made again
 	begun      int64              // sliding windows whose last slide begins by now are ranked; moved between flushes only, so that all panes agree
 	nextBegin  int64              // event time at which the next one's does
 	afterFinal int64
+}
+
+// knownGroup is a group's number, and the closing watermark until which it is needed.
+type knownGroup struct {
+	ok     bool
+	number uint32
+	until  int64
 }
 
 // rankPane holds a pane's cells as this shard knows them, per source partition.
@@ -246,13 +254,18 @@ func (r *Rank) advance() {
 			p.targets, p.epoch = nil, -1
 		}
 	}
+	panes := len(r.panes)
 	for start, p := range r.panes {
 		if p.closeLast <= r.dropped {
-			p.cells.each(func(e *entry) { r.items.release(e.itemOf()); r.groups.release(e.group) })
 			r.cellsUsed = p.cells.used
 			delete(r.panes, start)
 			r.recent = nil
 		}
+	}
+	if len(r.panes) < panes {
+		r.items.forget(r.dropped)
+		r.groups.forget(r.dropped)
+		clear(r.known[:])
 	}
 }
 

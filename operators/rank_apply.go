@@ -1,9 +1,8 @@
 package operators
 
 import (
+	"bytes"
 	"math"
-
-	"github.com/zeebo/xxh3"
 
 	"github.com/millrank/millrank/event"
 )
@@ -40,7 +39,7 @@ func (r *Rank) look(cells []event.Cell, source uint16, first int64) {
 	for i := range cells {
 		in := &r.block[i]
 		in.pane = r.paneFor(cells[i].Pane, first)
-		in.hash = uint32(xxh3.Hash(cells[i].Item))
+		in.hash = hashName(cells[i].Item)
 	}
 	touched := r.items.touch(r.block[:len(cells)])
 	for i := range cells {
@@ -48,10 +47,11 @@ func (r *Rank) look(cells []event.Cell, source uint16, first int64) {
 		if in.pane == nil {
 			continue
 		}
-		in.item = r.items.numberHashed(cells[i].Item, in.hash)
-		in.group = r.groups.number(cells[i].Group)
+		c := &cells[i]
+		in.item = r.items.number(c.Item, in.hash, in.pane.closeLast)
+		in.group = r.groupNumber(c.Group, in.pane.closeLast)
 	}
-	var ahead [blockLen]*entry
+	var ahead [blockLen][]entry
 	for i := range cells {
 		if in := &r.block[i]; in.pane != nil {
 			ahead[i] = in.pane.cells.slot(in.item, in.group, source)
@@ -72,14 +72,28 @@ func (r *Rank) look(cells []event.Cell, source uint16, first int64) {
 	r.touched = touched
 }
 
-func touch(ahead []*entry) uint32 {
+// touch reads the first entries of each, which are mostly in two cache lines.
+func touch(ahead [][]entry) uint32 {
 	var touched uint32
-	for _, e := range ahead {
-		if e != nil {
-			touched += e.item
+	for _, entries := range ahead {
+		if len(entries) > 0 {
+			touched += entries[0].item + entries[len(entries)-1].item
 		}
 	}
 	return touched
+}
+
+// groupNumber returns a group's number. There are few groups; the ones that came lately are at hand.
+func (r *Rank) groupNumber(group []byte, until int64) uint32 {
+	known := &r.known[0]
+	if n := len(group); n > 0 {
+		known = &r.known[(int(group[n-1])+n)%len(r.known)]
+	}
+	if known.ok && known.until == until && bytes.Equal(r.groups.get(known.number), group) {
+		return known.number
+	}
+	*known = knownGroup{ok: true, number: r.groups.number(group, hashName(group), until), until: until}
+	return known.number
 }
 
 // paneFor returns the pane that takes a cell of a flush, or nil; it counts cells that come too late.
@@ -101,11 +115,7 @@ func (r *Rank) paneFor(start, first int64) *rankPane {
 }
 
 func (r *Rank) replace(in *incoming, c *event.Cell, source uint16) {
-	e, isNew := in.pane.cells.put(in.item, in.group, source)
-	if isNew {
-		r.items.retain(in.item)
-		r.groups.retain(in.group)
-	}
+	e, _ := in.pane.cells.put(in.item, in.group, source)
 	duplicates := uint32(min(c.Duplicates, math.MaxUint32))
 	d := delta{
 		item: in.item, group: in.group, count: c.Count - e.count(),

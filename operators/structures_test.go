@@ -81,27 +81,29 @@ func TestNames(t *testing.T) {
 	for seed := range uint64(100) {
 		rng := rand.New(rand.NewPCG(seed, 5))
 		var n names
-		held := map[string]uint32{}
-		refs := map[string]int{}
-		for range 3000 {
+		held, until := map[string]uint32{}, map[string]int64{}
+		for now := range int64(3000) {
 			s := fmt.Sprintf("%0*d", rng.IntN(12), rng.IntN(300))
-			i := n.number([]byte(s))
+			needed := now + rng.Int64N(200)
+			i := n.number([]byte(s), hashName([]byte(s)), needed)
 			if before, ok := held[s]; ok && before != i {
 				t.Fatalf("seed %d: %q has number %d, then %d", seed, s, before, i)
 			}
-			n.retain(i)
-			held[s] = i
-			refs[s]++
+			held[s], until[s] = i, max(until[s], needed)
+			if now%50 != 0 {
+				continue
+			}
+			n.forget(now)
 			for s, i := range held {
-				if string(n.get(i)) != s {
+				if until[s] <= now {
+					delete(held, s)
+					delete(until, s)
+				} else if string(n.get(i)) != s {
 					t.Fatalf("seed %d: number %d is %q, want %q", seed, i, n.get(i), s)
 				}
-				if rng.IntN(3) == 0 {
-					n.release(i)
-					if refs[s]--; refs[s] == 0 {
-						delete(held, s)
-					}
-				}
+			}
+			if n.index.used != len(held) {
+				t.Fatalf("seed %d: %d strings in the index, want %d", seed, n.index.used, len(held))
 			}
 		}
 		if len(n.blocks) > 20_000 {
