@@ -11,6 +11,8 @@ export PATH := $(CURDIR)/.tools/go/bin:$(PATH)
 FUZZ       ?= FuzzJSON
 FUZZ_PKG   ?= ./event
 FUZZTIME   ?= 60s
+# Which mutants `make mutants` tries, by area: replay, fold, dedup, ... or all.
+MUTANTS    ?= .
 BENCH      ?= .
 BENCH_PKGS ?= ./event ./operators
 # The core has no goroutines (internal/lint sees to that), so the race detector has
@@ -27,14 +29,14 @@ GO_FILES = $$(find . -name '.?*' -prune -o -name '*.go' -print)
 help: ## Show this list
 	@echo 'make TARGET, where TARGET is one of'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo 'Settings (make TARGET NAME=VALUE): FUZZ, FUZZ_PKG, FUZZTIME, BENCH, BENCH_PKGS, RACE_PKGS'
+	@echo 'Settings (make TARGET NAME=VALUE): FUZZ, FUZZ_PKG, FUZZTIME, MUTANTS, BENCH, BENCH_PKGS, RACE_PKGS'
 
 .PHONY: deps
 deps: ## Install what the tests need and this machine lacks; says first what and how
 	@scripts/deps.sh
 
 .PHONY: test
-test: deps fmt-check rules vet test-unit lint race mutants ## Run all checks and tests, after `deps`: what CI runs
+test: deps fmt-check rules vet test-unit lint race mutants-rules ## Run all checks and tests, after `deps`: what CI runs
 	@echo 'make test: all stages passed'
 
 .PHONY: fmt
@@ -66,8 +68,12 @@ race: ## Run the tests of RACE_PKGS, the short ones, under the race detector
 	$(STAGE) 'race detector' env CGO_ENABLED=1 go test -race -short -count=1 $(RACE_PKGS)
 
 .PHONY: mutants
-mutants: ## Break the core in known ways, and check that the tests see each of them
-	$(STAGE) 'mutants' go test -run TestMutants -timeout 20m ./internal/mutants -count=1 -v
+mutants: ## Break the core in all known ways (MUTANTS), and check that the tests see each of them: 8 minutes
+	$(STAGE) 'mutants' go test -run 'TestSnippets|TestJudge|TestMutants/(control|$(MUTANTS))' -timeout 30m ./internal/mutants -count=1 -v
+
+.PHONY: mutants-rules
+mutants-rules: ## The same in the ways that break restarts, intake and publishing: 2 minutes, part of `test`
+	$(STAGE) 'mutants of the rules' go test -run 'TestSnippets|TestJudge|TestMutants/(control|replay|receive|resume|publish)' -timeout 10m ./internal/mutants -count=1 -v
 
 .PHONY: fuzz
 fuzz: ## Fuzz FUZZ of FUZZ_PKG for FUZZTIME (FuzzJSON, the event codec, 60 s)

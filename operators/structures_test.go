@@ -112,31 +112,6 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestSightingsWrap lets positions pass 2³², and compares the decisions with those of a set that starts at 0.
-func TestSightingsWrap(t *testing.T) {
-	s := DefaultSettings()
-	s.DedupRecords, s.DedupRecordSegments = 512, 2
-	plain, wrapping := newDedup(s), newDedup(s)
-	const before = 1<<32 - 3000&^(chunkLen-1)
-	wrapping.sightings.head, wrapping.sightings.tail = before, before
-	rng := rand.New(rand.NewPCG(1, 6))
-	duplicates := 0
-	for offset := range int64(20_000) {
-		id, payload := event.NewID(binary.AppendUvarint(nil, rng.Uint64N(3000))), rng.Uint32N(2)
-		want, wantConflict := plain.see(offset, offset-1, offset, id, payload)
-		got, conflict := wrapping.see(offset, offset-1, offset, id, payload)
-		if got != want || conflict != wantConflict {
-			t.Fatalf("offset %d: duplicate %v, conflict %v, want %v, %v", offset, got, conflict, want, wantConflict)
-		}
-		if got {
-			duplicates++
-		}
-	}
-	if wrapping.sightings.head > before || duplicates < 1000 {
-		t.Errorf("head %d, %d duplicates: the test tries nothing", wrapping.sightings.head, duplicates)
-	}
-}
-
 // TestDedupBytes: at most 40 bytes per live ID, while the set grows, while it turns over,
 // and whatever share are repeats.
 func TestDedupBytes(t *testing.T) {
