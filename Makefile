@@ -80,8 +80,8 @@ fuzz: ## Fuzz FUZZ of FUZZ_PKG for FUZZTIME (FuzzJSON, the event codec, 60 s)
 	go test -run '^$$' -fuzz '^$(FUZZ)$$' -fuzztime $(FUZZTIME) $(FUZZ_PKG)
 
 .PHONY: bench
-bench: ## Run the benchmarks BENCH of BENCH_PKGS
-	go test -run '^$$' -bench '$(BENCH)' -benchmem $(BENCH_PKGS)
+bench: ## Run the benchmarks BENCH of BENCH_PKGS, on one core
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -cpu 1 $(BENCH_PKGS)
 
 .PHONY: cover
 cover: ## Measure test coverage: coverage.out, coverage.html
