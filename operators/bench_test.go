@@ -78,15 +78,21 @@ func (l *load) next() ([]byte, int64) {
 	return b, now + int64(l.at/10)
 }
 
-// BenchmarkFold decodes and folds, and flushes every 102,400 records to four shards. One op is one event.
-func BenchmarkFold(b *testing.B) {
+// newDecoder returns a decoder of the load's events.
+func newDecoder(b *testing.B) *event.JSON {
+	b.Helper()
 	mapping := event.DefaultMapping()
 	mapping.TimeFormat = event.UnixMillis
 	decoder, err := event.NewJSON(mapping)
 	if err != nil {
 		b.Fatal(err)
 	}
-	l := newLoad()
+	return decoder
+}
+
+// BenchmarkFold decodes and folds, and flushes every 102,400 records to four shards. One op is one event.
+func BenchmarkFold(b *testing.B) {
+	l, decoder := newLoad(), newDecoder(b)
 	p := operators.NewPartition(operators.DefaultSettings(), 4, operators.CheckpointAt(0))
 	const batch = 64
 	records := make([]operators.Record, batch)
@@ -233,13 +239,7 @@ func heap() float64 {
 // updatesOf folds one pane's worth of events in source partitions keyed by item, and returns what they publish.
 func updatesOf(b *testing.B, s operators.Settings, sources int) []event.Update {
 	b.Helper()
-	mapping := event.DefaultMapping()
-	mapping.TimeFormat = event.UnixMillis
-	decoder, err := event.NewJSON(mapping)
-	if err != nil {
-		b.Fatal(err)
-	}
-	l := newLoad()
+	l, decoder := newLoad(), newDecoder(b)
 	partitions := make([]*operators.Partition, sources)
 	for i := range partitions {
 		partitions[i] = operators.NewPartition(s, 1, operators.CheckpointAt(0))

@@ -27,6 +27,7 @@ type Sender[T, C any] struct {
 	begun []begun[C] // flushes begun and of use yet, oldest first
 
 	committed int64 // as-of of the checkpoint that Commit returned last
+
 	// again is asked for an entry of a failed flush: it marks the entry as changed and
 	// reports true, or false if it has changed since and is in the lane's list already.
 	again func(T) bool

@@ -132,9 +132,6 @@ func (m *Merge) publish(l *merged) {
 
 func (m *Merge) settle() {
 	m.settled = true
-	for _, l := range m.lists {
-		l.closed = l.closeAt <= m.in.ClosedThrough()
-	}
 	if m.republish {
 		m.Republish()
 	}

@@ -25,12 +25,12 @@ func Lane(k event.ListKey, lanes int) int {
 	return int(mix(mix(h)^uint64(k.Start)) % uint64(lanes))
 }
 
-// settle ends a replay: what the lists hold now was published before the restart.
+// settle ends a replay: what the lists hold now was published before the restart, as
+// final where advance has closed their window.
 func (r *Rank) settle() {
 	r.settled = true
 	for _, v := range r.views {
 		for _, t := range v.windows {
-			t.closed, t.finalDue = t.closeAt <= r.in.ClosedThrough(), false
 			t.refresh(&r.items, func(*leaders) {})
 		}
 	}

@@ -88,7 +88,7 @@ func mergeMutants() []Mutant {
 	}, {
 		Name: "merge/interim-after-a-restart", File: file, CaughtBy: []string{"TestNothingIsPublishedTwice"},
 		Mistake: "A final list is published as final once more after a restart.",
-		Edits:   []Edit{{`l.closed = l.closeAt <= m.in.ClosedThrough()`, `l.closed = false`}},
+		Edits:   []Edit{{`l.closeAt <= m.in.ClosedThrough() && !l.closed {`, `m.settled && l.closeAt <= m.in.ClosedThrough() && !l.closed {`}},
 	}, {
 		Name: "merge/low-water-of-the-last-flush", File: file, CaughtBy: oracle,
 		Mistake: "The low-water passes the shards' lists that were not heard of lately.",
