@@ -30,6 +30,14 @@ func Rooms() []Room {
 		{Path: "operators", Pure: true, Std: pureStd(), Own: []string{"watermark", "event"}, Outside: []string{"github.com/zeebo/xxh3"}},
 		// sim draws random numbers from a seed and reads the data sets; the same seed gives the same run.
 		{Path: "sim", Pure: true, Std: append(pureStd(), "math/rand/v2", "bufio", "compress/gzip", "io", "os", "path/filepath"), Own: []string{"operators", "event"}},
+		{Path: "wire", Own: []string{"event"}, Outside: []string{"google.golang.org/protobuf", "github.com/planetscale/vtprotobuf"}},
+		{Path: "microbatch", Outside: []string{"github.com/ThreeDotsLabs/watermill", "github.com/ThreeDotsLabs/watermill-kafka/v3", "github.com/IBM/sarama", "github.com/xdg-go/scram"}},
+		{Path: "sinks/deadletters", Own: []string{"event"}, Outside: []string{"github.com/ThreeDotsLabs/watermill"}},
+		{Path: "handlers", Own: []string{"event", "watermark", "operators", "wire", "microbatch", "sinks/deadletters"}, Outside: []string{"github.com/ThreeDotsLabs/watermill"}},
+		// What stands in for a real server in tests and demos.
+		{Path: "internal/embedded", Outside: []string{"github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kfake"}},
+		{Path: "internal/apachekafka"},
+		{Path: "bench/intake"},
 		{Path: "internal/lint"},
 		{Path: "internal/mutants"},
 	}
