@@ -29,6 +29,21 @@ go_is_enough() {
 linter_stamp=.tools/golangci-lint.built
 linter_id() { echo "$(go_found) $(cksum golangci-lint.mod golangci-lint.sum | tr '\n' ' ')"; }
 
+# The major version of the Java on PATH, such as 17; 0 where there is none that runs.
+java_found() {
+  local found
+  found=$( (java -version 2>&1 || true) | sed -n 's/.* version "\([0-9]*\).*/\1/p' | head -n 1)
+  echo "${found:-0}"
+}
+java_wanted=17
+
+# One file says which list of jars was gathered.
+jars_stamp=.tools/kafka/lib.gathered
+jars_id() { cksum <scripts/kafka/pom.xml; }
+jars_there() {
+  [ "$(cat $jars_stamp 2>/dev/null)" = "$(jars_id)" ] && ls .tools/kafka/lib/kafka_*.jar >/dev/null 2>&1
+}
+
 # What is missing?
 plan=()
 debian=()
@@ -45,6 +60,15 @@ fi
 if [ ! -e /etc/ssl/certs/ca-certificates.crt ] && command -v apt-get >/dev/null; then
   debian+=(ca-certificates)
 fi
+if [ "$(java_found)" -lt $java_wanted ]; then
+  debian+=(default-jre-headless) # runs Apache Kafka, for the tests against a real one
+fi
+gather_jars=no
+if ! jars_there; then
+  gather_jars=yes
+  command -v mvn >/dev/null || debian+=(maven)
+  plan+=("Apache Kafka $(sed -n 's|.*<kafka.version>\(.*\)</kafka.version>.*|\1|p' scripts/kafka/pom.xml) for the tests (44 MB of jars), by Maven, into .tools/kafka/lib and Maven's own cache")
+fi
 if [ ${#debian[@]} -gt 0 ]; then
   plan=("${debian[*]}, Debian packages, by apt-get" "${plan[@]}")
 fi
@@ -58,7 +82,7 @@ if [ $install_go = yes ] || ! GOPROXY=off go mod download 2>/dev/null; then
 fi
 
 if [ ${#plan[@]} -eq 0 ]; then
-  echo "deps: all there (Go $(go_found), gcc, golangci-lint)"
+  echo "deps: all there (Go $(go_found), gcc, golangci-lint, Java $(java_found), Apache Kafka)"
   exit 0
 fi
 echo "deps: this machine lacks some things. Installing:"
@@ -85,6 +109,16 @@ if [ $install_go = yes ]; then
   hash -r
   go_is_enough || fail "the Go in .tools/go does not run" "remove .tools, install Go $go_wanted or newer from https://go.dev/dl and put it on PATH"
   echo "deps: Go $(go_found) is in .tools/go"
+fi
+
+[ "$(java_found)" -ge $java_wanted ] || fail "Apache Kafka needs Java $java_wanted or newer; on PATH is Java $(java_found)" \
+  "install a newer one (Debian: openjdk-$java_wanted-jre-headless or newer) and put it first on PATH, then run make deps again"
+if [ $gather_jars = yes ]; then
+  rm -rf .tools/kafka/lib $jars_stamp
+  mvn --batch-mode --no-transfer-progress --quiet -Dstyle.color=never -f scripts/kafka/pom.xml \
+    dependency:copy-dependencies -DoutputDirectory="$PWD/.tools/kafka/lib" ||
+    fail "Maven could not gather Apache Kafka's jars" "check the network and Maven's settings (~/.m2/settings.xml), then run make deps again"
+  jars_id >$jars_stamp
 fi
 
 go mod download || fail "the Go modules could not be downloaded" "check the network and the GOPROXY setting (go env GOPROXY), then run make deps again"
