@@ -21,7 +21,7 @@ func (r *run) packageName(f *file) {
 
 // length refuses long files.
 func (r *run) length(f *file) {
-	if n := r.fset.File(f.ast.FileStart).LineCount(); n > linesMax && !f.generated {
+	if n := r.fset.File(f.ast.FileStart).LineCount(); n > linesMax {
 		r.reportf(f, f.ast.FileStart, "length", "%d lines, at most %d: two things live here, give each a file", n, linesMax)
 	}
 }
