@@ -1,0 +1,145 @@
+package handlers
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/millrank/millrank/event"
+	"github.com/millrank/millrank/microbatch"
+	"github.com/millrank/millrank/operators"
+)
+
+// batch is the records of one message, decoded. Its memory is used again for the next one.
+type batch struct {
+	decoder event.Decoder
+	head    microbatch.Batch
+	records []operators.Record
+	wrong   []wrong // what can't be read, in order
+}
+
+// wrong is why a record can't be read.
+type wrong struct {
+	offset int64
+	err    string
+}
+
+// warmChunk is how many records are warmed, then folded, at a time.
+const warmChunk = 64
+
+// Deduplicate is the first handler of the chain: it decodes a message's records, finds
+// those that can't be read, are from the future, or came before, and passes the message on to Window. It returns
+// when Window has taken it in. Add it to a router with AddTo, or AddConsumerHandler.
+//
+// An error means that the same message must come again: nothing is lost by that, and nothing counted twice.
+func (in *Intake) Deduplicate(msg *message.Message) error {
+	f, err := in.foldOf(msg.Context())
+	if err != nil {
+		return err
+	}
+	f.chain.Lock()
+	defer f.chain.Unlock()
+	payload := []byte(msg.Payload)
+	if f.claim == nil {
+		payload = f.frame(msg)
+	}
+	if err := f.deduplicate(payload); err != nil {
+		return err
+	}
+	next := message.NewMessageWithContext(withFold(msg.Context(), f), msg.UUID, payload)
+	next.Metadata = msg.Metadata
+	if err := in.link.Publish(Deduplicated, next); err != nil {
+		return fmt.Errorf("windower: %w", err)
+	}
+	return nil
+}
+
+func (f *fold) deduplicate(payload []byte) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.broken != nil {
+		return fmt.Errorf("%w: %w", errBroken, f.broken)
+	}
+	if err := f.batch.read(payload); err != nil {
+		return err
+	}
+	defer f.guard()
+	for rest := f.batch.records; len(rest) > 0; {
+		chunk := rest[:min(warmChunk, len(rest))]
+		rest = rest[len(chunk):]
+		f.part.Warm(chunk)
+		for i := range chunk {
+			f.part.Deduplicate(&chunk[i])
+		}
+	}
+	return nil
+}
+
+// read decodes a frame's records.
+func (b *batch) read(payload []byte) error {
+	var err error
+	if b.head, err = microbatch.Open(payload); err != nil {
+		return err
+	}
+	b.wrong = b.wrong[:0]
+	if cap(b.records) < b.head.Count {
+		b.records = append(b.records[:cap(b.records)], make([]operators.Record, b.head.Count-cap(b.records))...)
+	}
+	b.records = b.records[:b.head.Count]
+	var raw microbatch.Record
+	for i := range b.records {
+		if !b.head.Next(&raw) {
+			b.records = b.records[:0]
+			return b.head.Err()
+		}
+		r := &b.records[i]
+		r.Offset, r.Time, r.Kind = raw.Offset, raw.Time, operators.KindEvent
+		err := b.decode(&raw, r)
+		if err == nil && raw.Time == microbatch.NoTimestamp {
+			err = errNoTimestamp
+		}
+		if err != nil {
+			r.Kind = operators.KindMalformed
+			b.wrong = append(b.wrong, wrong{raw.Offset, err.Error()})
+		}
+	}
+	return nil
+}
+
+var errNoTimestamp = fmt.Errorf("the Kafka record has no timestamp; set message.timestamp.type=LogAppendTime on the topic, or have the producer set one")
+
+func (b *batch) decode(raw *microbatch.Record, r *operators.Record) (err error) {
+	if raw.Value == nil && len(raw.Headers) > 0 {
+		for _, h := range raw.Headers {
+			if string(h.Name) == AdvanceWatermark {
+				r.Kind = operators.KindPunctuation
+				r.Advance, err = parseAdvance(string(h.Value))
+				return err
+			}
+		}
+	}
+	defer recoverDecoder(&err)
+	return b.decoder.Decode(raw.Value, &r.Event)
+}
+
+// recoverDecoder makes a panic of a decoder an error of one record: the record becomes a
+// dead letter, where a partition would else stand still for ever.
+func recoverDecoder(err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("the decoder panicked: %v", r)
+	}
+}
+
+// parseAdvance reads the time of a punctuation.
+func parseAdvance(text string) (int64, error) {
+	if ms, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return ms, nil
+	}
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		return 0, fmt.Errorf("header %s: %q is neither RFC 3339 nor Unix milliseconds", AdvanceWatermark, text)
+	}
+	return t.UnixMilli(), nil
+}

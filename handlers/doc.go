@@ -1,0 +1,13 @@
+// Package handlers holds Millrank's Watermill handlers. They translate between messages
+// and the state machines of package operators; what is decided, is decided there.
+//
+//	Intake         deduplicate and windower: events to updates            intake.go
+//	  Deduplicate  reads a batch, finds duplicates                        deduplicate.go
+//	  Window       counts it; publishes updates and dead letters          windower.go, flush.go
+//	Link           joins two handlers: an ack of the first covers both    link.go
+//
+// A message of microbatch.Subscriber holds many records of one partition, and its
+// context the claim that they come from; with it the handlers resume exactly where the group left
+// off. A message of any other Subscriber is taken as one record (plain.go): it is counted just so,
+// but what was counted before a restart is forgotten, since there is no log to read it from again.
+package handlers

@@ -1,0 +1,189 @@
+package handlers
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill"
+
+	"github.com/millrank/millrank/event"
+	"github.com/millrank/millrank/microbatch"
+	"github.com/millrank/millrank/operators"
+	"github.com/millrank/millrank/watermark"
+	"github.com/millrank/millrank/wire"
+)
+
+// fold is what the handlers keep of one claim of a source partition.
+type fold struct {
+	intake      *Intake
+	topic       string
+	source      int
+	incarnation uint64
+	claim       *microbatch.Claim // nil for plain messages
+	logger      watermill.LoggerAdapter
+
+	// chain is held while a message goes through both handlers, so that batches stay in order.
+	chain sync.Mutex
+	batch batch               // in the chain
+	ahead []microbatch.Record // plain ones in the chain
+
+	// mu guards the rest: acknowledgements of updates come from goroutines of their own. It is
+	// held for a batch at a time, never for a record.
+	mu        sync.Mutex
+	part      *operators.Partition
+	idle      watermark.Idle
+	encoder   *wire.Encoder
+	flushAt   time.Time
+	failures  int           // of flushes, in a row
+	inFlight  int           // lanes whose flush is under way
+	landed    chan struct{} // closed when a lane's flush ends, and made anew
+	broken    error         // a panic left the state in pieces
+	replay    *replay       // while it replays
+	committed operators.Checkpoint
+	at        int64 // last offset counted
+	logEnd    int64
+}
+
+// replay is what is logged of a replay.
+type replay struct {
+	began   time.Time
+	from    int64
+	through int64
+	records int64
+}
+
+func newFold(in *Intake, claim *microbatch.Claim) (*fold, error) {
+	from := operators.CheckpointAt(claim.Start.Offset)
+	if claim.Start.Resumed {
+		var err error
+		if from, err = parseCheckpoint(claim.Start.Offset, claim.Start.State); err != nil {
+			return nil, fmt.Errorf("topic %s partition %d: %w; run a new generation", claim.Topic, claim.Partition, err)
+		}
+	}
+	f, err := in.newFold(claim.Topic, int(claim.Partition), claim.Partitions, claim.Incarnation, from)
+	if err != nil {
+		return nil, err
+	}
+	f.claim, f.logEnd = claim, claim.Start.LogEnd
+	if f.part.Replaying() {
+		f.replay = &replay{began: in.config.Now(), from: from.LowWater, through: from.ProcessedThrough}
+		f.logger.Info("replaying: open panes and the seen event IDs are built up again; nothing is published before that is done", watermill.LogFields{
+			"from": from.LowWater, "count_from": from.CountFrom, "through": from.ProcessedThrough,
+			"records_max": from.ProcessedThrough - from.LowWater + 1, "log_end": claim.Start.LogEnd,
+		})
+	}
+	return f, nil
+}
+
+func (in *Intake) newFold(topic string, source, sources int, incarnation uint64, from operators.Checkpoint) (*fold, error) {
+	encoder, err := wire.NewEncoder(wire.Sender{
+		Source: in.config.Source, Generation: in.config.Generation,
+		Partition: source, SourcePartitions: sources, ShardPartitions: in.config.Shards,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &fold{
+		intake: in, topic: topic, source: source, incarnation: incarnation,
+		logger:    in.config.Logger.With(watermill.LogFields{"topic": topic, "partition": source}),
+		batch:     batch{decoder: in.config.Codec.New()},
+		part:      operators.NewPartition(in.config.Settings, in.config.Shards, from),
+		idle:      watermark.NewIdle(in.config.IdleTimeout.Milliseconds(), in.clock()),
+		encoder:   encoder,
+		flushAt:   in.config.Now().Add(in.config.FlushInterval),
+		landed:    make(chan struct{}),
+		committed: from, at: from.LowWater - 1, logEnd: -1,
+	}, nil
+}
+
+// guard is deferred where the fold is stepped. A panic there leaves it in pieces, and it can't be used
+// again: the partition is given back, and its next owner begins at the last commit. The panic goes on, to whoever reports
+// panics (Watermill's Recoverer, or the router).
+func (f *fold) guard() {
+	r := recover()
+	if r == nil {
+		return
+	}
+	f.broken = fmt.Errorf("a panic while handling records: %v", r)
+	if f.claim != nil {
+		f.claim.Release(f.broken)
+	}
+	panic(r)
+}
+
+// commit hands on what may be committed. mu is held.
+func (f *fold) commit() {
+	c, ok := f.part.Commit()
+	if !ok || f.claim == nil {
+		return
+	}
+	f.committed = c
+	if err := f.claim.Commit(c.LowWater, checkpointState(c)); err != nil {
+		f.logger.Error("commit", err, nil)
+	}
+}
+
+// PartitionStatus is how far a source partition is.
+type PartitionStatus struct {
+	Topic            string
+	Partition        int
+	Offset           int64 // of the last record counted
+	LogEnd           int64 // or -1 where it isn't known
+	Watermark        int64 // Unix milliseconds, or event.NoTime
+	LowWater         int64 // to be committed, with ProcessedThrough
+	ProcessedThrough int64
+	Replaying        bool
+	ReplayThrough    int64 // of a replay: the offset at which it is done
+	PendingCells     int
+	Idle             bool
+	IdleFor          time.Duration
+}
+
+// Status returns how far each partition is that this process owns.
+func (in *Intake) Status() []PartitionStatus {
+	in.mu.Lock()
+	folds := make([]*fold, 0, len(in.folds)+1)
+	for _, f := range in.folds {
+		folds = append(folds, f)
+	}
+	if in.plain != nil {
+		folds = append(folds, in.plain.fold)
+	}
+	in.mu.Unlock()
+	list := make([]PartitionStatus, 0, len(folds))
+	for _, f := range folds {
+		list = append(list, f.status())
+	}
+	sortStatus(list)
+	return list
+}
+
+func (f *fold) status() PartitionStatus {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := PartitionStatus{
+		Topic: f.topic, Partition: f.source, Offset: f.at, LogEnd: f.logEnd,
+		Watermark: f.part.Watermark(), LowWater: f.committed.LowWater, ProcessedThrough: f.committed.ProcessedThrough,
+		Replaying: f.replay != nil,
+	}
+	if f.replay != nil {
+		s.ReplayThrough = f.replay.through
+	}
+	s.PendingCells, _ = f.part.Pending()
+	quiet, idle := f.idle.For()
+	s.Idle, s.IdleFor = idle, time.Duration(quiet)*time.Millisecond
+	return s
+}
+
+// Decided returns how many records had each decision, and how many duplicates differed from
+// the record that they repeat, since the start of the process. Replayed ones are counted as such.
+func (in *Intake) Decided() (decisions [event.Decisions]int64, conflicts int64) {
+	for i := range decisions {
+		decisions[i] = in.decided[i].Load()
+	}
+	return decisions, in.conflicts.Load()
+}
+
+var errBroken = errors.New("this partition is being given back")

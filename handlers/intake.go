@@ -1,0 +1,217 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill"
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/zeebo/xxh3"
+
+	"github.com/millrank/millrank/event"
+	"github.com/millrank/millrank/microbatch"
+	"github.com/millrank/millrank/operators"
+)
+
+// Deduplicated is the topic of the link between the two handlers of an Intake.
+const Deduplicated = "deduplicated"
+
+// AdvanceWatermark is the header of a punctuation: a record without a value, by which a
+// producer says that nothing older than the header's time will come in this partition. The time is RFC 3339, or Unix milliseconds.
+const AdvanceWatermark = "advance-watermark"
+
+// Codec makes decoders of events.
+type Codec struct {
+	// Name says which events come out of which bytes: another name is another setting (Fingerprint).
+	Name string
+	// New makes a decoder; one is made for each partition, and serves one goroutine.
+	New func() event.Decoder
+}
+
+// JSON returns the codec of JSON events.
+func JSON(m event.Mapping) (Codec, error) {
+	if _, err := event.NewJSON(m); err != nil {
+		return Codec{}, err
+	}
+	named, region := m, "none"
+	if m.RegionDefault != nil {
+		region = fmt.Sprintf("%q", *m.RegionDefault)
+	}
+	named.RegionDefault = nil // its address is no part of the name
+	return Codec{
+		Name: fmt.Sprintf("json %+v, region default %s", named, region),
+		New: func() event.Decoder {
+			d, err := event.NewJSON(m)
+			if err != nil {
+				panic(err) // it was fine above
+			}
+			return d
+		},
+	}, nil
+}
+
+// IntakeConfig holds an Intake's settings. Start from DefaultIntakeConfig.
+type IntakeConfig struct {
+	Settings operators.Settings
+	Codec    Codec
+
+	Source     string // name of the stream in updates: cluster and topic
+	Generation uint32
+	Shards     int // partitions of the updates topic
+
+	Updates          message.Publisher // of microbatch, or any that puts the metadata "kafka.partition" to use
+	UpdatesTopic     string
+	UpdateBytesMax   int               // at most so many bytes in a message of updates: below the broker's max.message.bytes
+	DeadLetters      message.Publisher // must return only when the messages are safe
+	DeadLettersTopic string
+
+	FlushInterval time.Duration // how often changed cells are published
+	FlushCells    int           // when so many cells have changed, they are published at once
+	PendingCells  int           // when so many cells wait for an acknowledgement, reading stops until there are fewer
+	IdleTimeout   time.Duration // a partition from which nothing comes for so long doesn't hold time back
+
+	Now    func() time.Time
+	Logger watermill.LoggerAdapter
+}
+
+// DefaultIntakeConfig returns the defaults; codec, source, shards, topics and publishers are still due.
+func DefaultIntakeConfig() IntakeConfig {
+	return IntakeConfig{
+		Settings:       operators.DefaultSettings(),
+		UpdateBytesMax: 900_000,
+		FlushInterval:  250 * time.Millisecond,
+		FlushCells:     200_000,
+		PendingCells:   1_000_000,
+		IdleTimeout:    10 * time.Second,
+		Now:            time.Now,
+		Logger:         watermill.NopLogger{},
+	}
+}
+
+// Validate reports all that is wrong, at once.
+func (c IntakeConfig) Validate() error {
+	errs := []error{c.Settings.Validate()}
+	wrong := func(bad bool, format string, args ...any) {
+		if bad {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	wrong(c.Codec.New == nil || c.Codec.Name == "", "codec: missing")
+	wrong(c.Source == "", "source: missing")
+	wrong(c.Shards < 1 || c.Shards > 1<<15, "shards: %d is not 1 to 32768", c.Shards)
+	wrong(c.Updates == nil || c.UpdatesTopic == "", "updates: publisher or topic missing")
+	wrong(c.DeadLetters == nil || c.DeadLettersTopic == "", "dead letters: publisher or topic missing")
+	wrong(c.UpdateBytesMax < 10_000, "update bytes: %d is below 10000", c.UpdateBytesMax)
+	wrong(c.FlushInterval <= 0, "flush interval: %v is not above 0", c.FlushInterval)
+	wrong(c.FlushCells < 1, "flush cells: %d is not above 0", c.FlushCells)
+	wrong(c.PendingCells < c.FlushCells, "pending cells: %d is below flush cells, %d", c.PendingCells, c.FlushCells)
+	wrong(c.IdleTimeout <= 0, "idle timeout: %v is not above 0", c.IdleTimeout)
+	wrong(c.Now == nil, "now: missing")
+	wrong(c.Logger == nil, "logger: missing")
+	return errors.Join(errs...)
+}
+
+// Fingerprint is a short text that changes with every setting that decides results: it
+// belongs in microbatch.Identity.
+func (c IntakeConfig) Fingerprint() string {
+	return fmt.Sprintf("%016x", xxh3.HashString(fmt.Sprintf("%+v|%s", c.Settings, c.Codec.Name)))
+}
+
+// Identity is what the source's commits belong to: give it to its Subscriber.
+func (c IntakeConfig) Identity() microbatch.Identity {
+	return microbatch.Identity{Generation: c.Generation, Settings: c.Fingerprint(), Outputs: c.Shards}
+}
+
+// Intake is the pair of handlers that turn events into updates: Deduplicate and Window. Add both
+// to a router, with a link between them (AddTo does). They are the halves of one fold over each source partition
+// (operators.Partition), and take turns with a batch of its records. An Intake is safe
+// for concurrent use: partitions go side by side, and the batches of one in order.
+type Intake struct {
+	config IntakeConfig
+	link   *Link
+	start  time.Time
+
+	decided   [event.Decisions]atomic.Int64
+	conflicts atomic.Int64
+
+	mu    sync.Mutex
+	folds map[*microbatch.Claim]*fold
+	plain *plainFold // of messages that aren't microbatch's
+}
+
+// NewIntake returns an Intake.
+func NewIntake(c IntakeConfig) (*Intake, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	return &Intake{
+		config: c,
+		link:   NewLink(),
+		start:  c.Now(),
+		folds:  map[*microbatch.Claim]*fold{},
+	}, nil
+}
+
+// AddTo adds both handlers to a router: "deduplicate", which reads the events, and "windower".
+// More middleware can be added to what it returns.
+func (in *Intake) AddTo(router *message.Router, topic string, events message.Subscriber) (deduplicate, windower *message.Handler) {
+	deduplicate = router.AddConsumerHandler("deduplicate", topic, events, in.Deduplicate)
+	windower = router.AddConsumerHandler("windower", Deduplicated, in.link, in.Window)
+	return deduplicate, windower
+}
+
+// Link returns the link between the handlers, for a router that they are added to one by one:
+// Deduplicate publishes to it, and Window subscribes to its topic Deduplicated.
+func (in *Intake) Link() *Link { return in.link }
+
+// Close ends the link, and what an Intake does by itself for plain messages. Call it after the
+// router has been closed.
+func (in *Intake) Close() error {
+	in.mu.Lock()
+	if in.plain != nil {
+		in.plain.stop()
+		in.plain = nil
+	}
+	in.mu.Unlock()
+	return in.link.Close()
+}
+
+// clock returns milliseconds since the start, by a clock that doesn't go back when the real one does.
+func (in *Intake) clock() int64 { return in.config.Now().Sub(in.start).Milliseconds() }
+
+type foldKey struct{}
+
+// foldOf returns the fold of a message's partition, and makes it for the first message.
+func (in *Intake) foldOf(ctx context.Context) (*fold, error) {
+	claim, ok := microbatch.ClaimOf(ctx)
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if !ok {
+		if in.plain == nil {
+			in.plain = newPlainFold(in)
+		}
+		return in.plain.fold, nil
+	}
+	if f := in.folds[claim]; f != nil {
+		return f, nil
+	}
+	if err := claim.Context().Err(); err != nil {
+		return nil, context.Cause(claim.Context())
+	}
+	f, err := newFold(in, claim)
+	if err != nil {
+		claim.Refuse(err)
+		return nil, err
+	}
+	in.folds[claim] = f
+	context.AfterFunc(claim.Context(), func() {
+		in.mu.Lock()
+		defer in.mu.Unlock()
+		delete(in.folds, claim)
+	})
+	return f, nil
+}

@@ -1,0 +1,101 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+)
+
+// Link is a Watermill Pub/Sub between two handlers of one process: Publish returns when
+// the subscriber has acknowledged, so that an ack of the first handler covers both. The message
+// itself is passed on, with its context. It keeps nothing: what is published waits for its
+// subscriber. A Link is safe for concurrent use.
+//
+// (Watermill's gochannel, told to block until it is acknowledged, sends a refused message
+// again and again by itself; here the refusal goes back to the publisher, whose own retries apply.)
+type Link struct {
+	mu     sync.Mutex
+	topics map[string]chan *message.Message
+	closed chan struct{}
+	close  sync.Once
+	users  sync.WaitGroup
+}
+
+// ErrRefused says that the next handler has refused a message.
+var ErrRefused = errors.New("the next handler has refused the message")
+
+var errLinkClosed = errors.New("the link is closed")
+
+// NewLink returns a link.
+func NewLink() *Link {
+	return &Link{topics: map[string]chan *message.Message{}, closed: make(chan struct{})}
+}
+
+func (l *Link) topic(name string) chan *message.Message {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.topics[name] == nil {
+		l.topics[name] = make(chan *message.Message)
+	}
+	return l.topics[name]
+}
+
+// Publish hands each message to a subscriber of the topic, and waits until it is
+// acknowledged. The error is ErrRefused for one that was refused, or the cause of its context's end.
+func (l *Link) Publish(topic string, messages ...*message.Message) error {
+	out := l.topic(topic)
+	for _, m := range messages {
+		select {
+		case out <- m:
+		case <-m.Context().Done():
+			return context.Cause(m.Context())
+		case <-l.closed:
+			return errLinkClosed
+		}
+		select {
+		case <-m.Acked():
+		case <-m.Nacked():
+			return ErrRefused
+		case <-m.Context().Done():
+			return context.Cause(m.Context())
+		}
+	}
+	return nil
+}
+
+// Subscribe returns a topic's messages, until ctx is done or the link is closed. The
+// subscriber may take several before it has acknowledged the first. Subscribers of one topic share its messages.
+func (l *Link) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
+	in, out := l.topic(topic), make(chan *message.Message)
+	l.users.Go(func() {
+		defer close(out)
+		for {
+			select {
+			case m := <-in:
+				select {
+				case out <- m:
+				case <-ctx.Done():
+					m.Nack()
+					return
+				case <-l.closed:
+					m.Nack()
+					return
+				}
+			case <-ctx.Done():
+				return
+			case <-l.closed:
+				return
+			}
+		}
+	})
+	return out, nil
+}
+
+// Close ends all subscriptions and refuses what is published from now on.
+func (l *Link) Close() error {
+	l.close.Do(func() { close(l.closed) })
+	l.users.Wait()
+	return nil
+}

@@ -1,0 +1,224 @@
+package microbatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/ThreeDotsLabs/watermill"
+	wkafka "github.com/ThreeDotsLabs/watermill-kafka/v3/pkg/kafka"
+	"github.com/ThreeDotsLabs/watermill/message"
+)
+
+// group is one subscription: this member of the consumer group, over all its sessions.
+type group struct {
+	config SubscriberConfig
+	topic  string
+	client sarama.Client // for what sarama's consumer group doesn't tell
+	logger watermill.LoggerAdapter
+	out    chan *message.Message
+	stop   func(error) // for good
+	commit *committer
+
+	failures atomic.Int32 // to look, in a row
+
+	mu     sync.Mutex
+	facts  topicFacts
+	starts map[int32]Start  // found by look, and not yet begun
+	claims map[int32]*Claim // the newest of each partition
+}
+
+// hook is how watermill-kafka lets us in: it wraps, as a tracer, what handles a session.
+//
+// What we wrap isn't used: watermill-kafka's own handler of a claim waits for a message's ack
+// however long the session has been over, so a blocked handler would delay every member's rebalance. group.deliver does
+// its part.
+type hook struct {
+	*group
+	tracer wkafka.SaramaTracer
+}
+
+func (h hook) WrapConsumerGroupHandler(sarama.ConsumerGroupHandler) sarama.ConsumerGroupHandler {
+	var deliver sarama.ConsumerGroupHandler = deliverer{h.group}
+	if h.tracer != nil {
+		deliver = h.tracer.WrapConsumerGroupHandler(deliver)
+	}
+	return session{h.group, deliver}
+}
+
+func (h hook) WrapConsumer(c sarama.Consumer) sarama.Consumer { return c }
+
+func (h hook) WrapPartitionConsumer(c sarama.PartitionConsumer) sarama.PartitionConsumer { return c }
+
+func (h hook) WrapSyncProducer(_ *sarama.Config, p sarama.SyncProducer) sarama.SyncProducer { return p }
+
+// session handles the claims of a session of the group: it reads records into batches, and
+// has deliver hand them out.
+type session struct {
+	*group
+	deliver sarama.ConsumerGroupHandler
+}
+
+// Setup looks whether the partitions that this session begins with can be resumed.
+func (s session) Setup(sess sarama.ConsumerGroupSession) error {
+	return s.prepare(sess.Context(), sess.Claims()[s.topic])
+}
+
+// Cleanup has nothing to do: each claim commits when it is over.
+func (s session) Cleanup(sarama.ConsumerGroupSession) error { return nil }
+
+// ConsumeClaim serves one partition until it is taken away.
+func (s session) ConsumeClaim(sess sarama.ConsumerGroupSession, from sarama.ConsumerGroupClaim) error {
+	c, err := s.newClaim(sess, from)
+	if err != nil {
+		return err
+	}
+	logger := s.logger.With(watermill.LogFields{"partition": c.Partition})
+	logger.Info("partition assigned", watermill.LogFields{"offset": c.Start.Offset, "log_end": c.Start.LogEnd, "resumed": c.Start.Resumed})
+	if s.config.Assigned != nil {
+		s.config.Assigned(c)
+	}
+	s.commit.add(c, sess)
+
+	r := newReader(s.group, c, sess, from)
+	go r.run()
+	err = s.deliver.ConsumeClaim(sess, batchClaim{from, r.out})
+	c.over(err, err != nil)
+
+	cause, abandoned := c.whyOver()
+	if !abandoned {
+		var last frame
+		last.begin(r.position, 0)
+		s.handOut(c, c.message(last.end(-1, flagLeaving), nil), nil)
+		s.commit.write(c)
+	}
+	s.commit.remove(c)
+	c.cancel(errors.Join(errOver, cause))
+	s.mu.Lock()
+	if s.claims[c.Partition] == c {
+		delete(s.claims, c.Partition)
+	}
+	s.mu.Unlock()
+	if s.config.Revoked != nil {
+		s.config.Revoked(c)
+	}
+	if cause != nil {
+		logger.Error("partition given up", cause, nil)
+	} else {
+		logger.Info("partition released", nil)
+	}
+	return err
+}
+
+var errOver = errors.New("the partition is no longer assigned to this member")
+
+// newClaim makes the claim of a partition that was just assigned.
+func (s session) newClaim(sess sarama.ConsumerGroupSession, from sarama.ConsumerGroupClaim) (*Claim, error) {
+	partition := from.Partition()
+	s.mu.Lock()
+	start, known := s.starts[partition]
+	delete(s.starts, partition)
+	s.mu.Unlock()
+	if !known { // assigned in the middle of a session
+		if err := s.prepare(sess.Context(), []int32{partition}); err != nil {
+			return nil, err
+		}
+		s.mu.Lock()
+		start = s.starts[partition]
+		delete(s.starts, partition)
+		s.mu.Unlock()
+	}
+	if start.Resumed && from.InitialOffset() != start.Offset {
+		return nil, fmt.Errorf("partition %d begins at offset %d, but %d was committed", partition, from.InitialOffset(), start.Offset)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := newClaim(s.config, s.topic, partition, s.facts, start, s.stop)
+	s.claims[partition] = c
+	return c, nil
+}
+
+// prepare looks at the topic and the group's commits, and finds where partitions begin. Where that
+// fails it waits a little before it says so, since watermill-kafka tries again at once.
+func (g *group) prepare(ctx context.Context, partitions []int32) error {
+	err := g.look(partitions)
+	var refused *RefusedError
+	if err == nil || errors.As(err, &refused) {
+		g.failures.Store(0)
+		if err != nil {
+			g.stop(err)
+		}
+		return err
+	}
+	wait := backoff(g.config, int(g.failures.Add(1))-1)
+	g.logger.Error("can't look up where to go on; will try again", err, watermill.LogFields{"after": wait.String()})
+	select {
+	case <-time.After(wait):
+	case <-ctx.Done():
+	}
+	return err
+}
+
+// backoff returns how long to wait after so many failures in a row.
+func backoff(c SubscriberConfig, failed int) time.Duration {
+	return min(c.RetryMin<<min(failed, 20), c.RetryMax)
+}
+
+// batchClaim is a claim whose messages are batches.
+type batchClaim struct {
+	sarama.ConsumerGroupClaim
+	batches <-chan *sarama.ConsumerMessage
+}
+
+func (b batchClaim) Messages() <-chan *sarama.ConsumerMessage { return b.batches }
+
+// deliverer hands batches out, as a consumer group handler, so that a tracer can wrap it.
+type deliverer struct{ *group }
+
+func (d deliverer) Setup(sarama.ConsumerGroupSession) error   { return nil }
+func (d deliverer) Cleanup(sarama.ConsumerGroupSession) error { return nil }
+
+func (d deliverer) ConsumeClaim(_ sarama.ConsumerGroupSession, from sarama.ConsumerGroupClaim) error {
+	d.mu.Lock()
+	c := d.claims[from.Partition()] // a tracer has wrapped what we gave it
+	d.mu.Unlock()
+	for m := range from.Messages() {
+		d.handOut(c, c.message(m.Value, m.Headers), c.ended)
+	}
+	return nil
+}
+
+// handOut gives a message to the router, again and again until it is acknowledged. It gives up when ended
+// is closed before the message was taken, or when the claim's context is done.
+func (g *group) handOut(c *Claim, msg *message.Message, ended <-chan struct{}) {
+	for attempt := 0; ; attempt++ {
+		select {
+		case <-ended:
+			return
+		case <-c.ctx.Done():
+			return
+		case g.out <- msg:
+		}
+		select {
+		case <-msg.Acked():
+			return
+		case <-c.ctx.Done():
+			return
+		case <-msg.Nacked():
+		}
+		wait := backoff(g.config, attempt)
+		g.logger.Info("a handler has refused a batch; it comes again", watermill.LogFields{"partition": c.Partition, "message_uuid": msg.UUID, "after": wait.String()})
+		select {
+		case <-time.After(wait):
+		case <-ended:
+			return
+		case <-c.ctx.Done():
+			return
+		}
+		msg = msg.CopyWithContext()
+	}
+}

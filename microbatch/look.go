@@ -1,0 +1,128 @@
+package microbatch
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+
+	"github.com/IBM/sarama"
+)
+
+// look finds where each of these partitions begins, and whether all that the group has committed, for any partition, can
+// be resumed. The error is a RefusedError where it can't.
+func (g *group) look(partitions []int32) error {
+	facts, err := describe(g.client, g.topic)
+	if err != nil {
+		return err
+	}
+	g.mu.Lock()
+	before := g.facts
+	g.mu.Unlock()
+	switch {
+	case before.partitions == 0: // the first look
+	case before.id != facts.id:
+		return &RefusedError{g.config.GroupID, g.topic, -1, ErrTopic, fmt.Sprintf("topic ID %x", facts.id), fmt.Sprintf("%x", before.id), newGeneration}
+	case before.partitions != facts.partitions:
+		return &RefusedError{g.config.GroupID, g.topic, -1, ErrPartitions, fmt.Sprint(facts.partitions), fmt.Sprint(before.partitions), newGeneration}
+	}
+	commits, err := g.commits(facts.partitions)
+	if err != nil {
+		return err
+	}
+	// A partition that was added has no commit, but the others' commits tell.
+	for partition, c := range commits {
+		if _, err := g.config.Identity.check(g.config.GroupID, g.topic, partition, facts, c, 0, c.offset); err != nil {
+			return err
+		}
+	}
+	starts := map[int32]Start{}
+	for _, partition := range partitions {
+		logStart, err := g.client.GetOffset(g.topic, partition, sarama.OffsetOldest)
+		if err != nil {
+			return fmt.Errorf("log start of %s partition %d: %w", g.topic, partition, err)
+		}
+		logEnd, err := g.client.GetOffset(g.topic, partition, sarama.OffsetNewest)
+		if err != nil {
+			return fmt.Errorf("log end of %s partition %d: %w", g.topic, partition, err)
+		}
+		c := commits[partition]
+		state, err := g.config.Identity.check(g.config.GroupID, g.topic, partition, facts, c, logStart, logEnd)
+		if err != nil {
+			return err
+		}
+		start := Start{Offset: c.offset, State: state, Resumed: c.offset >= 0, LogEnd: logEnd}
+		if !start.Resumed {
+			start.Offset = logStart
+		}
+		starts[partition] = start
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.facts = facts
+	maps.Copy(g.starts, starts)
+	return nil
+}
+
+// describe returns what is known of a topic.
+func describe(client sarama.Client, topic string) (topicFacts, error) {
+	admin, err := sarama.NewClusterAdminFromClient(client) // closing it would close the client
+	if err != nil {
+		return topicFacts{}, err
+	}
+	list, err := admin.DescribeTopics([]string{topic})
+	if err != nil {
+		return topicFacts{}, fmt.Errorf("topic %s: %w", topic, err)
+	}
+	if len(list) != 1 {
+		return topicFacts{}, fmt.Errorf("topic %s: the broker described %d topics", topic, len(list))
+	}
+	if list[0].Err != sarama.ErrNoError {
+		return topicFacts{}, fmt.Errorf("topic %s: %w", topic, list[0].Err)
+	}
+	return topicFacts{id: list[0].Uuid, partitions: len(list[0].Partitions)}, nil
+}
+
+// commits reads what the group has committed for each partition, with metadata, which sarama's
+// consumer group doesn't tell.
+func (g *group) commits(partitions int) (map[int32]committed, error) {
+	all := make([]int32, partitions)
+	for i := range all {
+		all[i] = int32(i)
+	}
+	var last error
+	for range 3 {
+		coordinator, err := g.client.Coordinator(g.config.GroupID)
+		if err != nil {
+			return nil, fmt.Errorf("coordinator of group %s: %w", g.config.GroupID, err)
+		}
+		response, err := coordinator.FetchOffset(sarama.NewOffsetFetchRequest(g.client.Config().Version, g.config.GroupID, map[string][]int32{g.topic: all}))
+		if err != nil {
+			_ = coordinator.Close() // so that the client connects anew
+			last = err
+		} else if commits, err := commitsOf(response, g.topic, all); err == nil {
+			return commits, nil
+		} else {
+			last = err
+		}
+		_ = g.client.RefreshCoordinator(g.config.GroupID) // it may have moved
+	}
+	return nil, fmt.Errorf("commits of group %s: %w", g.config.GroupID, last)
+}
+
+func commitsOf(response *sarama.OffsetFetchResponse, topic string, partitions []int32) (map[int32]committed, error) {
+	if response.Err != sarama.ErrNoError {
+		return nil, response.Err
+	}
+	commits := map[int32]committed{}
+	for _, partition := range partitions {
+		block := response.GetBlock(topic, partition)
+		if block == nil {
+			return nil, errors.New("the broker's answer leaves out a partition")
+		}
+		if block.Err != sarama.ErrNoError {
+			return nil, block.Err
+		}
+		commits[partition] = committed{block.Offset, block.Metadata}
+	}
+	return commits, nil
+}

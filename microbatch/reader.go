@@ -1,0 +1,175 @@
+package microbatch
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/IBM/sarama"
+)
+
+// reader coalesces a claim's records into batches: what is ready, up to the limits, while
+// the batch before is handled. It runs in a goroutine of its own.
+type reader struct {
+	config  SubscriberConfig
+	claim   *Claim
+	session context.Context
+	in      <-chan *sarama.ConsumerMessage
+	logEnd  func() int64
+	out     chan *sarama.ConsumerMessage // unbuffered: the batch being filled is the one that is read ahead
+	quiet   *quiet
+
+	frame    frame
+	batch    *sarama.ConsumerMessage
+	position int64 // next offset at the earliest
+	room     int
+}
+
+func newReader(g *group, c *Claim, sess sarama.ConsumerGroupSession, from sarama.ConsumerGroupClaim) *reader {
+	return &reader{
+		config: g.config, claim: c, session: sess.Context(),
+		in: from.Messages(), logEnd: from.HighWaterMarkOffset,
+		out:      make(chan *sarama.ConsumerMessage),
+		quiet:    newQuiet(g, c),
+		position: c.Start.Offset,
+	}
+}
+
+func (r *reader) run() {
+	defer close(r.out)
+	defer r.quiet.stop()
+	var silent <-chan time.Time
+	if r.config.SilentInterval > 0 {
+		ticker := time.NewTicker(r.config.SilentInterval)
+		defer ticker.Stop()
+		silent = ticker.C
+	}
+	linger := time.NewTimer(time.Hour)
+	defer linger.Stop()
+	for {
+		select {
+		case m, ok := <-r.in:
+			if !ok {
+				r.sessionOver()
+				return
+			}
+			if !r.fill(m, linger) {
+				return
+			}
+		case <-silent:
+			r.heartbeat()
+		case <-r.session.Done():
+			r.sessionOver()
+			return
+		case <-r.claim.ended:
+			return
+		}
+	}
+}
+
+// fill makes a batch that begins with a record, and hands it out. It reports false when
+// the claim is over.
+func (r *reader) fill(m *sarama.ConsumerMessage, linger *time.Timer) bool {
+	r.begin(m.Offset)
+	r.add(m)
+	linger.Reset(r.config.BatchLinger)
+	expired := linger.C
+	for r.frame.count < r.config.BatchRecords && len(r.frame.bytes) < r.config.BatchBytes {
+		select { // first without waiting: that is quicker
+		case m, ok := <-r.in:
+			if !ok {
+				r.sessionOver()
+				return false
+			}
+			r.add(m)
+			continue
+		default:
+		}
+		var out chan<- *sarama.ConsumerMessage
+		if expired == nil {
+			out = r.out
+			r.finish(0)
+		}
+		select {
+		case out <- r.batch:
+			return true
+		case <-expired:
+			expired = nil
+		case m, ok := <-r.in:
+			if !ok {
+				r.sessionOver()
+				return false
+			}
+			r.add(m)
+		case <-r.session.Done():
+			r.sessionOver()
+			return false
+		case <-r.claim.ended:
+			return false
+		}
+	}
+	r.finish(0)
+	select {
+	case r.out <- r.batch:
+		return true
+	case <-r.session.Done():
+		r.sessionOver()
+		return false
+	case <-r.claim.ended:
+		return false
+	}
+}
+
+func (r *reader) begin(position int64) {
+	r.frame.begin(position, r.room)
+	r.batch = &sarama.ConsumerMessage{Topic: r.claim.Topic, Partition: r.claim.Partition, Offset: position}
+}
+
+func (r *reader) add(m *sarama.ConsumerMessage) {
+	t := m.Timestamp.UnixMilli()
+	if t < 0 {
+		t = NoTimestamp
+	}
+	r.frame.startRecord(m.Offset, t)
+	r.frame.addBytes(m.Key)
+	r.frame.addBytes(m.Value)
+	r.frame.addNumber(len(m.Headers))
+	for _, h := range m.Headers {
+		r.frame.addBytes(h.Key)
+		r.frame.addBytes(h.Value)
+	}
+	r.position = m.Offset + 1
+}
+
+// finish completes the batch for handing it out; more records may still be added after that.
+func (r *reader) finish(flags byte) {
+	r.batch.Value = r.frame.end(max(r.logEnd(), r.position), flags)
+	r.room = max(r.room-r.room/8, len(r.batch.Value)*9/8) // the next one will be about as large
+}
+
+// heartbeat hands out a batch without records, if the handler has nothing to do; and has
+// the broker asked whether it is right that nothing comes.
+func (r *reader) heartbeat() {
+	flags, logEnd := r.quiet.news(r.position)
+	r.frame.begin(r.position, 0)
+	beat := &sarama.ConsumerMessage{
+		Topic: r.claim.Topic, Partition: r.claim.Partition, Offset: r.position,
+		Value: r.frame.end(logEnd, flags),
+	}
+	select {
+	case r.out <- beat:
+		r.quiet.told()
+	default:
+	}
+	r.quiet.ask(r.position)
+}
+
+// sessionOver ends the claim; where the group has thrown this member out already, in a hurry.
+func (r *reader) sessionOver() {
+	cause := context.Cause(r.session)
+	lost := errors.Is(cause, sarama.ErrUnknownMemberId) || errors.Is(cause, sarama.ErrIllegalGeneration) || errors.Is(cause, sarama.ErrFencedInstancedId)
+	if !lost {
+		cause = nil
+	}
+	r.claim.over(cause, lost)
+}

@@ -1,0 +1,266 @@
+package microbatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/ThreeDotsLabs/watermill"
+	wkafka "github.com/ThreeDotsLabs/watermill-kafka/v3/pkg/kafka"
+	"github.com/ThreeDotsLabs/watermill/message"
+)
+
+// SubscriberConfig holds a Subscriber's settings. Those that Kafka's own consumer has are
+// named as there. Start from DefaultSubscriberConfig.
+type SubscriberConfig struct {
+	Connection
+
+	GroupID            string        // group.id
+	GroupInstanceID    string        // group.instance.id: static membership; a restart within the session timeout gets the same partitions without a rebalance. Empty: none
+	AssignmentStrategy string        // partition.assignment.strategy: cooperative-sticky (a rebalance stops only the partitions that move), sticky, range or roundrobin
+	SessionTimeout     time.Duration // session.timeout.ms
+	HeartbeatInterval  time.Duration // heartbeat.interval.ms
+	RebalanceTimeout   time.Duration // max.poll.interval.ms, as far as it limits a rebalance
+	IsolationLevel     string        // isolation.level: read_committed or read_uncommitted
+	FetchMaxWait       time.Duration // fetch.max.wait.ms
+	FetchMinBytes      int           // fetch.min.bytes
+	FetchBytes         int           // max.partition.fetch.bytes: of one partition, in one fetch
+	CommitInterval     time.Duration // auto.commit.interval.ms: how often what handlers ask for is committed
+
+	BatchRecords   int           // at most so many records in a message
+	BatchBytes     int           // a message isn't given another record when it has reached so many bytes
+	BatchLinger    time.Duration // how long a message that isn't full waits for more records
+	SilentInterval time.Duration // a silent partition sends a message without records this often; 0: never
+	ReleaseTimeout time.Duration // how long a claim that is taken away waits for its handler
+	RetryMin       time.Duration // wait after a first Nack; it doubles with each
+	RetryMax       time.Duration // at most
+
+	Identity Identity
+
+	// Tracer, such as OpenTelemetry's for watermill-kafka, wraps what handles a batch: one span for a batch, not for a record.
+	Tracer wkafka.SaramaTracer
+	// Assigned and Revoked are told of each claim, before its first message and after its
+	// last. They must not block.
+	Assigned func(*Claim)
+	Revoked  func(*Claim)
+}
+
+// DefaultSubscriberConfig returns the defaults.
+func DefaultSubscriberConfig(c Connection, groupID string) SubscriberConfig {
+	return SubscriberConfig{
+		Connection:         c,
+		GroupID:            groupID,
+		AssignmentStrategy: "cooperative-sticky",
+		SessionTimeout:     45 * time.Second,
+		HeartbeatInterval:  3 * time.Second,
+		RebalanceTimeout:   time.Minute,
+		IsolationLevel:     "read_committed",
+		FetchMaxWait:       500 * time.Millisecond,
+		FetchMinBytes:      1,
+		FetchBytes:         1 << 20,
+		CommitInterval:     time.Second,
+		BatchRecords:       4096,
+		BatchBytes:         1 << 20,
+		BatchLinger:        2 * time.Millisecond,
+		SilentInterval:     250 * time.Millisecond,
+		ReleaseTimeout:     500 * time.Millisecond,
+		RetryMin:           100 * time.Millisecond,
+		RetryMax:           10 * time.Second,
+	}
+}
+
+// Validate reports all that is wrong, at once.
+func (c SubscriberConfig) Validate() error {
+	errs := []error{c.Connection.Validate()}
+	wrong := func(bad bool, format string, args ...any) {
+		if bad {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	wrong(c.GroupID == "", "group.id: missing")
+	wrong(strategy(c.AssignmentStrategy) == nil, "partition.assignment.strategy: %q is not cooperative-sticky, sticky, range or roundrobin", c.AssignmentStrategy)
+	wrong(c.IsolationLevel != "read_committed" && c.IsolationLevel != "read_uncommitted", "isolation.level: %q is not read_committed or read_uncommitted", c.IsolationLevel)
+	wrong(c.HeartbeatInterval <= 0 || c.SessionTimeout < 3*c.HeartbeatInterval, "session.timeout.ms: %v is less than three times heartbeat.interval.ms, %v", c.SessionTimeout, c.HeartbeatInterval)
+	wrong(c.RebalanceTimeout <= c.ReleaseTimeout, "max.poll.interval.ms: %v is not above the release timeout, %v", c.RebalanceTimeout, c.ReleaseTimeout)
+	wrong(c.FetchMaxWait <= 0, "fetch.max.wait.ms: %v is not above 0", c.FetchMaxWait)
+	wrong(c.FetchMinBytes <= 0, "fetch.min.bytes: %d is not above 0", c.FetchMinBytes)
+	wrong(c.FetchBytes <= 0, "max.partition.fetch.bytes: %d is not above 0", c.FetchBytes)
+	wrong(c.CommitInterval <= 0, "auto.commit.interval.ms: %v is not above 0", c.CommitInterval)
+	wrong(c.BatchRecords <= 0, "batch records: %d is not above 0", c.BatchRecords)
+	wrong(c.BatchBytes <= 0, "batch bytes: %d is not above 0", c.BatchBytes)
+	wrong(c.BatchLinger < 0, "batch linger: %v is below 0", c.BatchLinger)
+	wrong(c.SilentInterval < 0, "silent interval: %v is below 0", c.SilentInterval)
+	wrong(c.ReleaseTimeout < 0, "release timeout: %v is below 0", c.ReleaseTimeout)
+	wrong(c.RetryMin <= 0 || c.RetryMax < c.RetryMin, "retry: %v to %v is no range above 0", c.RetryMin, c.RetryMax)
+	wrong(len(c.Identity.Settings) > 128, "identity: the settings' fingerprint is longer than 128 bytes")
+	return errors.Join(errs...)
+}
+
+// strategy returns sarama's, by Kafka's name; nil where there is none.
+func strategy(name string) sarama.BalanceStrategy {
+	switch name {
+	case "cooperative-sticky":
+		return sarama.NewBalanceStrategyCooperativeSticky()
+	case "sticky":
+		return sarama.NewBalanceStrategySticky()
+	case "range":
+		return sarama.NewBalanceStrategyRange()
+	case "roundrobin":
+		return sarama.NewBalanceStrategyRoundRobin()
+	}
+	return nil
+}
+
+func (c SubscriberConfig) consumer() (*sarama.Config, error) {
+	s, err := c.sarama()
+	if err != nil {
+		return nil, err
+	}
+	s.Consumer.Return.Errors = true
+	s.Consumer.Offsets.Initial = sarama.OffsetOldest // the newest would lose what came before
+	s.Consumer.Offsets.AutoCommit.Enable = false     // commits are ours (commit.go)
+	s.Consumer.Group.ResetInvalidOffsets = false     // resetting would lose data in silence
+	s.Consumer.Fetch.Max = 0                         // a limit would skip records that exceed it
+	s.Consumer.Fetch.Min = int32(c.FetchMinBytes)
+	s.Consumer.Fetch.Default = int32(c.FetchBytes)
+	s.Consumer.MaxWaitTime = c.FetchMaxWait
+	if c.IsolationLevel == "read_committed" {
+		s.Consumer.IsolationLevel = sarama.ReadCommitted
+	}
+	s.Consumer.Group.InstanceId = c.GroupInstanceID
+	s.Consumer.Group.Session.Timeout = c.SessionTimeout
+	s.Consumer.Group.Heartbeat.Interval = c.HeartbeatInterval
+	s.Consumer.Group.Rebalance.Timeout = c.RebalanceTimeout
+	s.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{strategy(c.AssignmentStrategy)}
+	s.ChannelBufferSize = 1024
+	return s, s.Validate()
+}
+
+// Subscriber is a Watermill Subscriber whose messages hold many records each (Open reads
+// them). Of each partition one message is in flight at a time, in order; an Ack lets the next one come, a Nack
+// brings the same again, after a while. Offsets are committed only as handlers ask for by Claim.Commit;
+// a group that has committed nothing begins at the oldest record. A Subscriber is safe for concurrent use.
+type Subscriber struct {
+	config SubscriberConfig
+	logger watermill.LoggerAdapter
+
+	closing chan struct{}
+	close   sync.Once
+	running sync.WaitGroup
+
+	mu  sync.Mutex
+	err error
+}
+
+// NewSubscriber returns a Subscriber; it connects when Subscribe is called.
+func NewSubscriber(config SubscriberConfig, logger watermill.LoggerAdapter) (*Subscriber, error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
+	if logger == nil {
+		logger = watermill.NopLogger{}
+	}
+	return &Subscriber{config: config, logger: logger, closing: make(chan struct{})}, nil
+}
+
+// Subscribe joins the group and returns its messages of a topic. The channel closes when ctx is
+// done, when the Subscriber is closed, or when going on would give wrong results (Err).
+//
+// The error is a RefusedError when what the group has committed can't be resumed, or says
+// what keeps Kafka from being reached.
+func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
+	select {
+	case <-s.closing:
+		return nil, errors.New("subscriber is closed")
+	default:
+	}
+	kafka, err := s.config.consumer()
+	if err != nil {
+		return nil, err
+	}
+	client, err := sarama.NewClient(s.config.BootstrapServers, kafka)
+	if err != nil {
+		return nil, fmt.Errorf("Kafka at %v: %w", s.config.BootstrapServers, err)
+	}
+	ctx, stop := context.WithCancel(ctx)
+	g := &group{
+		config: s.config, topic: topic, client: client,
+		logger: s.logger.With(watermill.LogFields{"topic": topic, "consumer_group": s.config.GroupID}),
+		out:    make(chan *message.Message),
+		starts: map[int32]Start{}, claims: map[int32]*Claim{},
+	}
+	g.commit = newCommitter(g)
+	g.stop = func(err error) {
+		s.fail(err)
+		stop()
+	}
+	partitions, err := client.Partitions(topic)
+	if err == nil {
+		err = g.look(partitions)
+	}
+	if err != nil {
+		stop()
+		return nil, errors.Join(err, client.Close())
+	}
+	inner, err := wkafka.NewSubscriber(wkafka.SubscriberConfig{
+		Brokers:               s.config.BootstrapServers,
+		Unmarshaler:           wkafka.DefaultMarshaler{}, // not called: see group.WrapConsumerGroupHandler
+		OverwriteSaramaConfig: kafka,
+		ConsumerGroup:         s.config.GroupID,
+		Tracer:                hook{g, s.config.Tracer},
+	}, s.logger)
+	if err != nil {
+		stop()
+		return nil, errors.Join(err, client.Close())
+	}
+	none, err := inner.Subscribe(ctx, topic)
+	if err != nil {
+		stop()
+		return nil, errors.Join(err, client.Close())
+	}
+	s.running.Go(func() { g.commit.run(ctx) })
+	s.running.Go(func() {
+		defer close(g.out)
+		defer stop()
+		select {
+		case <-s.closing:
+		case <-ctx.Done():
+		}
+		if err := errors.Join(inner.Close(), client.Close()); err != nil {
+			g.logger.Error("closing the consumer", err, nil)
+		}
+		<-none // closed: the group's claims are released
+	})
+	return g.out, nil
+}
+
+// SubscribeInitialize does nothing: EnsureTopics creates topics, since their settings matter.
+func (s *Subscriber) SubscribeInitialize(string) error { return nil }
+
+// Err returns why the Subscriber has stopped by itself, or nil. It is meaningful once the
+// messages' channel is closed.
+func (s *Subscriber) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+func (s *Subscriber) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.err = err
+		s.logger.Error("the subscriber stops", err, nil)
+	}
+}
+
+// Close leaves the group, after handlers have been given ReleaseTimeout to finish, and
+// closes the messages' channels.
+func (s *Subscriber) Close() error {
+	s.close.Do(func() { close(s.closing) })
+	s.running.Wait()
+	return nil
+}
