@@ -1,0 +1,65 @@
+package apachekafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// offsetsPartitions is how many partitions the topic of commits has.
+const offsetsPartitions = 4
+
+// ready returns when the broker does its work: it is registered with its controller, and
+// each of its group coordinators has loaded. (The first question about a group creates
+// the topic of commits; a client that asks meanwhile gets errors that it may report.)
+func (b *Broker) ready(ctx context.Context, p *process) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout, fmt.Errorf("no answer within %v", readyTimeout))
+	defer cancel()
+	client, err := kgo.NewClient(
+		kgo.SeedBrokers(b.Brokers()...),
+		kgo.RequestRetries(0), // this loop retries, and sees soon when the process ends
+		kgo.MetadataMinAge(10*time.Millisecond),
+	)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		err := answers(ctx, kadm.NewClient(client))
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-p.done:
+			return errors.New("the process has ended")
+		case <-ctx.Done():
+			return fmt.Errorf("%w; the last try: %w", context.Cause(ctx), err)
+		case <-ticker.C:
+		}
+	}
+}
+
+func answers(ctx context.Context, admin *kadm.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	metadata, err := admin.BrokerMetadata(ctx)
+	if err != nil {
+		return err
+	}
+	if len(metadata.Brokers) == 0 {
+		return errors.New("the broker is not registered yet")
+	}
+	// The hashes of one-letter names count up: these are on one partition each.
+	for i := range offsetsPartitions {
+		if _, err := admin.FetchOffsets(ctx, string(rune('a'+i))); err != nil {
+			return fmt.Errorf("group coordinator: %w", err)
+		}
+	}
+	return nil
+}
