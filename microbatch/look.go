@@ -110,10 +110,16 @@ func (g *group) commits(partitions int) (map[int32]committed, error) {
 }
 
 func commitsOf(response *sarama.OffsetFetchResponse, topic string, partitions []int32) (map[int32]committed, error) {
+	commits := map[int32]committed{}
+	if response.Err == sarama.ErrGroupIDNotFound { // nobody has joined it yet
+		for _, partition := range partitions {
+			commits[partition] = committed{offset: -1}
+		}
+		return commits, nil
+	}
 	if response.Err != sarama.ErrNoError {
 		return nil, response.Err
 	}
-	commits := map[int32]committed{}
 	for _, partition := range partitions {
 		block := response.GetBlock(topic, partition)
 		if block == nil {
