@@ -51,6 +51,10 @@ fmt-check: ## Check that all Go files are formatted
 rules: ## Check import rules and other promises about the code's structure (internal/lint)
 	$(STAGE) 'rules' go test -count=1 ./internal/lint
 
+.PHONY: generate
+generate: ## Generate the Go code of wire/*.proto anew; installs protoc and its plugins into .tools
+	@wire/generate.sh
+
 .PHONY: vet
 vet: ## Run go vet
 	$(STAGE) 'go vet' go vet ./...
