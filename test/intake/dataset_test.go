@@ -1,0 +1,73 @@
+package intake_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/millrank/millrank/internal/apachekafka"
+	"github.com/millrank/millrank/internal/embedded"
+	"github.com/millrank/millrank/operators"
+	"github.com/millrank/millrank/sim"
+)
+
+// brokers are those that tests run on.
+func brokers() map[string]func(*testing.T) []string {
+	return map[string]func(*testing.T) []string{
+		"kfake": func(t *testing.T) []string {
+			t.Helper()
+			kafka, err := embedded.StartKafka(embedded.KafkaOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(kafka.Close)
+			return kafka.Brokers()
+		},
+		"apache": func(t *testing.T) []string {
+			t.Helper()
+			return apachekafka.StartTest(t, apachekafka.Options{}).Brokers()
+		},
+	}
+}
+
+// dataSettings suit the data sets: an hour's panes, and delays of minutes.
+func dataSettings() operators.Settings {
+	s := operators.DefaultSettings()
+	s.Pane, s.OutOfOrderness, s.AllowedLateness, s.MaxAhead = time.Hour, 10*time.Minute, 10*time.Minute, time.Hour
+	s.DedupSegment = 10 * time.Minute
+	return s
+}
+
+// TestDataSets: both real data sets, with injected duplicates, late, future and malformed records, come out as
+// the oracle's cells and dead letters, on both brokers, by one member and by three.
+func TestDataSets(t *testing.T) {
+	for broker, start := range brokers() {
+		t.Run(broker, func(t *testing.T) {
+			servers := start(t)
+			for _, name := range []string{"wikipedia-edits", "online-retail"} {
+				facts, err := sim.Facts(name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, members := range []int{1, 3} {
+					t.Run(fmt.Sprintf("%s by %d", name, members), func(t *testing.T) {
+						w := newWorld(t, servers, dataSettings(), 6, 4)
+						w.produce(sim.Arrive(7, facts, sim.Arrival{
+							Partitions: w.partitions, DelayMean: time.Minute, DelayMax: 9 * time.Minute,
+							Duplicates: 0.02, Late: 0.01, Future: 0.01, Malformed: 0.01, Settings: w.settings,
+						}))
+						for range members {
+							c := w.member()
+							c.BatchRecords = 4096
+							startMember(t, c, wrap{})
+						}
+						began := time.Now()
+						w.awaitDone()
+						t.Logf("%d records in %v", w.total(), time.Since(began))
+						w.check(members > 1) // partitions that move begin at their commit
+					})
+				}
+			}
+		})
+	}
+}

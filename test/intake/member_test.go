@@ -1,0 +1,221 @@
+package intake_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill"
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
+
+	"github.com/millrank/millrank/event"
+	"github.com/millrank/millrank/handlers"
+	"github.com/millrank/millrank/microbatch"
+	"github.com/millrank/millrank/operators"
+)
+
+// memberEnv holds a memberConfig, in a process that is a member.
+const memberEnv = "MILLRANK_TEST_MEMBER"
+
+// memberConfig is one member of the group, in this process or in one of its own.
+type memberConfig struct {
+	Brokers  []string
+	Topics   topics
+	Shards   int
+	Settings operators.Settings
+
+	Strategy       string
+	InstanceID     string
+	Generation     uint32
+	SessionTimeout time.Duration
+	FlushInterval  time.Duration
+	FlushCells     int
+	PendingCells   int
+	BatchRecords   int
+	CommitInterval time.Duration
+	IdleTimeout    time.Duration
+	ReleaseTimeout time.Duration
+	DeliveryTime   time.Duration
+	ClockAhead     time.Duration // how wrong this machine's clock is
+	Log            string        // file to log to; "" for nowhere
+
+	// DieAfterLetters kills the process (SIGKILL) when it has published dead letters so many times, before anything that depends on
+	// them is committed. 0: never.
+	DieAfterLetters int
+}
+
+// topics are the names in use.
+type topics struct{ Events, Updates, Letters, Group string }
+
+// running is a member in this process.
+type running struct {
+	intake     *handlers.Intake
+	subscriber *microbatch.Subscriber
+	router     *message.Router
+	publisher  *microbatch.Publisher
+	letters    message.Publisher
+	cancel     context.CancelFunc
+	done       chan struct{}
+	err        error
+}
+
+// wrap lets a test stand between the handlers and what they use.
+type wrap struct {
+	letters    func(message.Publisher) message.Publisher
+	updates    func(message.Publisher) message.Publisher
+	middleware []message.HandlerMiddleware
+	assigned   func(*microbatch.Claim)
+}
+
+// newMember makes a member; start runs it.
+func newMember(c memberConfig, w wrap) (*running, error) {
+	log, err := c.logger()
+	if err != nil {
+		return nil, err
+	}
+	connection := microbatch.Connection{BootstrapServers: c.Brokers, MetadataMaxAge: time.Second}
+	pc := microbatch.DefaultPublisherConfig(connection)
+	pc.DeliveryTimeout, pc.MaxMessageBytes = c.DeliveryTime, 4<<20
+	publisher, err := microbatch.NewPublisher(pc, log)
+	if err != nil {
+		return nil, err
+	}
+	var updates, letters message.Publisher = publisher, publisher
+	if c.DieAfterLetters > 0 {
+		letters = &deadly{Publisher: letters, after: int64(c.DieAfterLetters)}
+	}
+	if w.letters != nil {
+		letters = w.letters(letters)
+	}
+	if w.updates != nil {
+		updates = w.updates(updates)
+	}
+	ic := handlers.DefaultIntakeConfig()
+	if ic.Codec, err = handlers.JSON(event.DefaultMapping()); err != nil {
+		return nil, err
+	}
+	ic.Settings, ic.Source, ic.Generation, ic.Shards = c.Settings, "test/"+c.Topics.Events, c.Generation, c.Shards
+	ic.Updates, ic.UpdatesTopic, ic.DeadLetters, ic.DeadLettersTopic = updates, c.Topics.Updates, letters, c.Topics.Letters
+	ic.FlushInterval, ic.FlushCells, ic.PendingCells, ic.IdleTimeout = c.FlushInterval, c.FlushCells, c.PendingCells, c.IdleTimeout
+	ic.Now = func() time.Time { return time.Now().Add(c.ClockAhead) }
+	ic.Logger = log
+	intake, err := handlers.NewIntake(ic)
+	if err != nil {
+		return nil, err
+	}
+	sc := microbatch.DefaultSubscriberConfig(connection, c.Topics.Group)
+	sc.AssignmentStrategy, sc.GroupInstanceID, sc.SessionTimeout, sc.HeartbeatInterval = c.Strategy, c.InstanceID, c.SessionTimeout, c.SessionTimeout/6
+	sc.CommitInterval, sc.BatchRecords, sc.ReleaseTimeout = c.CommitInterval, c.BatchRecords, c.ReleaseTimeout
+	sc.SilentInterval, sc.FetchMaxWait, sc.RetryMax = 20*time.Millisecond, 50*time.Millisecond, time.Second
+	sc.Identity, sc.Assigned = ic.Identity(), w.assigned
+	subscriber, err := microbatch.NewSubscriber(sc, log)
+	if err != nil {
+		return nil, err
+	}
+	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: 10 * time.Second}, log)
+	if err != nil {
+		return nil, err
+	}
+	router.AddMiddleware(middleware.Recoverer)
+	deduplicate, _ := intake.AddTo(router, c.Topics.Events, subscriber)
+	deduplicate.AddMiddleware(w.middleware...)
+	return &running{intake: intake, subscriber: subscriber, router: router, publisher: publisher, letters: letters, done: make(chan struct{})}, nil
+}
+
+func (c memberConfig) logger() (watermill.LoggerAdapter, error) {
+	if c.Log == "" {
+		return watermill.NopLogger{}, nil
+	}
+	file, err := os.OpenFile(c.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return watermill.NewSlogLogger(slog.New(slog.NewTextHandler(file, nil))), nil
+}
+
+func (m *running) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	m.cancel = cancel
+	go func() {
+		defer close(m.done)
+		m.err = errors.Join(m.router.Run(ctx), m.subscriber.Err(), m.intake.Close(), m.publisher.Close())
+	}()
+}
+
+// stop ends a member as SIGTERM does, and returns when it has gone.
+func (m *running) stop() error {
+	m.cancel()
+	<-m.done
+	return m.err
+}
+
+// startMember starts a member in this process, and stops it with the test.
+func startMember(t *testing.T, c memberConfig, w wrap) *running {
+	t.Helper()
+	m, err := newMember(c, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.start()
+	t.Cleanup(func() { _ = m.stop() })
+	return m
+}
+
+// deadly kills its process after some publishes.
+type deadly struct {
+	message.Publisher
+	after, n int64
+}
+
+func (d *deadly) Publish(topic string, messages ...*message.Message) error {
+	err := d.Publisher.Publish(topic, messages...)
+	if err == nil && atomic.AddInt64(&d.n, 1) >= d.after {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {} // nothing more happens
+	}
+	return err
+}
+
+// beMember is the life of a process that is a member.
+func beMember(text string) int {
+	var c memberConfig
+	if err := json.Unmarshal([]byte(text), &c); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	m, err := newMember(c, wrap{})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	term := make(chan os.Signal, 1)
+	signal.Notify(term, syscall.SIGTERM)
+	m.start()
+	select {
+	case <-term:
+		m.cancel()
+		<-m.done
+	case <-m.done:
+	}
+	if m.err != nil && !errors.Is(m.err, context.Canceled) {
+		fmt.Fprintln(os.Stderr, m.err)
+		return 1
+	}
+	return 0
+}
+
+func TestMain(m *testing.M) {
+	if text := os.Getenv(memberEnv); text != "" {
+		os.Exit(beMember(text))
+	}
+	os.Exit(m.Run())
+}
