@@ -3,6 +3,7 @@ package microbatch
 import (
 	"context"
 	"errors"
+	"math"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -126,11 +127,7 @@ func (r *reader) begin(position int64) {
 }
 
 func (r *reader) add(m *sarama.ConsumerMessage) {
-	t := m.Timestamp.UnixMilli()
-	if t < 0 {
-		t = NoTimestamp
-	}
-	r.frame.startRecord(m.Offset, t)
+	r.frame.startRecord(m.Offset, timestamp(m.Timestamp))
 	r.frame.addBytes(m.Key)
 	r.frame.addBytes(m.Value)
 	r.frame.addNumber(len(m.Headers))
@@ -139,6 +136,18 @@ func (r *reader) add(m *sarama.ConsumerMessage) {
 		r.frame.addBytes(h.Value)
 	}
 	r.position = m.Offset + 1
+}
+
+// timestamp returns a record's timestamp in Unix milliseconds, or NoTimestamp.
+//
+// sarama adds a record's difference to the timestamp of its batch's first record, and takes the zero
+// time, of the year 1, for that where the first record has none (-1).
+func timestamp(t time.Time) int64 {
+	ms := t.UnixMilli()
+	if sinceZero := t.Sub(time.Time{}); ms < 0 && sinceZero < math.MaxInt64 {
+		ms = sinceZero.Milliseconds() - 1
+	}
+	return max(ms, NoTimestamp)
 }
 
 // finish completes the batch for handing it out; more records may still be added after that.
