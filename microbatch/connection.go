@@ -106,7 +106,10 @@ func (c Connection) sarama() (*sarama.Config, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	return s, s.Validate()
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 func (c Connection) withDefaults() Connection {

@@ -32,8 +32,10 @@ var (
 	ErrDeliveryTimeout = errors.New("delivery.timeout.ms has passed")
 )
 
-// closingGrace is how long Close waits for what is in flight.
-const closingGrace = time.Second
+const (
+	closingGrace = time.Second // how long Close waits for what is in flight
+	callsMax     = 256         // how many calls may be on their way at a time, with those that have ended but left messages in flight
+)
 
 // Publisher is a Watermill Publisher that sends all messages of a call together, to all
 // partitions at once, and waits until all in-sync replicas have them.
@@ -48,6 +50,8 @@ type Publisher struct {
 	producer sarama.SyncProducer
 	byKey    sarama.Partitioner // for messages with a key only: that has no state
 
+	slots chan struct{} // one for each call of the producer that runs: what calls leave behind has a limit
+
 	mu     sync.Mutex
 	closed bool
 	sends  sync.WaitGroup // calls of the producer; when closed, no more are added
@@ -60,7 +64,8 @@ type Publisher struct {
 
 // NewPublisher connects to Kafka and returns a Publisher. It tries each bootstrap server once.
 func NewPublisher(config PublisherConfig, logger watermill.LoggerAdapter) (*Publisher, error) {
-	s, err := config.producer()
+	closing := make(chan struct{})
+	s, err := config.producer(closing)
 	if err != nil {
 		return nil, err
 	}
@@ -76,8 +81,8 @@ func NewPublisher(config PublisherConfig, logger watermill.LoggerAdapter) (*Publ
 	}
 	return &Publisher{
 		config: config, logger: logger, client: client, producer: producer,
-		byKey:   sarama.NewMurmur2Partitioner(""),
-		closing: make(chan struct{}), finished: make(chan struct{}),
+		byKey: sarama.NewMurmur2Partitioner(""), slots: make(chan struct{}, callsMax),
+		closing: closing, finished: make(chan struct{}),
 	}, nil
 }
 
@@ -122,6 +127,13 @@ func (p *Publisher) PublishContext(ctx context.Context, topic string, msgs ...*m
 	if err := d.add(msgs, p.config.limit()); err != nil {
 		return err
 	}
+	select {
+	case p.slots <- struct{}{}:
+	case <-ctx.Done():
+		return fmt.Errorf("topic %s: %d messages, of which none is written: %d calls before it are still running: %w", topic, len(msgs), callsMax, context.Cause(ctx))
+	case <-p.closing:
+		return fmt.Errorf("topic %s: %w", topic, ErrPublisherClosed)
+	}
 	if !p.begin() {
 		return fmt.Errorf("topic %s: %w", topic, ErrPublisherClosed)
 	}
@@ -129,6 +141,7 @@ func (p *Publisher) PublishContext(ctx context.Context, topic string, msgs ...*m
 	go func() {
 		defer p.sends.Done()
 		done <- p.deliver(d)
+		<-p.slots
 	}()
 	select {
 	case err := <-done:
@@ -184,6 +197,7 @@ func (p *Publisher) finish() {
 	select {
 	case <-sent:
 	case <-grace.C:
+		p.logger.Info("Closing the publisher with messages in flight, which may or may not be written", nil)
 		p.err = p.client.Close() // now every attempt fails at once, and no new ones are made
 		<-sent
 	}

@@ -37,7 +37,7 @@ func DefaultPublisherConfig(c Connection) PublisherConfig {
 
 // Validate reports all that is wrong, at once.
 func (c PublisherConfig) Validate() error {
-	_, err := c.producer()
+	_, err := c.producer(nil)
 	return err
 }
 
@@ -66,7 +66,8 @@ func (c PublisherConfig) attempt() time.Duration {
 	return min(c.withDefaults().RequestTimeout, c.DeliveryTimeout/3)
 }
 
-func (c PublisherConfig) producer() (*sarama.Config, error) {
+// producer returns sarama's settings. When closing is closed, nothing waits to be tried again.
+func (c PublisherConfig) producer(closing <-chan struct{}) (*sarama.Config, error) {
 	s, err := c.sarama()
 	errs := []error{err}
 	wrong := func(bad bool, format string, args ...any) {
@@ -89,7 +90,12 @@ func (c PublisherConfig) producer() (*sarama.Config, error) {
 	s.Net.WriteTimeout = c.attempt()
 	s.Metadata.Timeout = min(10*time.Second, c.attempt()) // bridges an election; other topics wait behind
 	s.Metadata.Retry.Max = 1000                           // the timeout ends it
-	s.Metadata.Retry.BackoffFunc = func(retries, _ int) time.Duration { return c.retryBackoff(retries + 1) }
+	s.Metadata.Retry.BackoffFunc = func(retries, _ int) time.Duration {
+		if closed(closing) {
+			return c.DeliveryTimeout // beyond the timeout: not again
+		}
+		return c.retryBackoff(retries + 1)
+	}
 
 	s.Producer.Idempotent = true
 	s.Producer.RequiredAcks = sarama.WaitForAll
@@ -102,11 +108,19 @@ func (c PublisherConfig) producer() (*sarama.Config, error) {
 		s.Producer.Flush.Bytes = c.batchBytes()
 	}
 	s.Producer.Retry.Max = c.retries()
-	s.Producer.Retry.BackoffFunc = func(retries, _ int) time.Duration { return c.retryBackoff(retries) }
+	s.Producer.Retry.BackoffFunc = func(retries, _ int) time.Duration {
+		if closed(closing) {
+			return 0
+		}
+		return c.retryBackoff(retries)
+	}
 	s.Producer.Transaction.Retry.Max = 1 // of getting a producer ID; see connect
 	s.Producer.Return.Successes = true
 	s.Producer.Return.Errors = true
-	return s, s.Validate()
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 func compression(name string) (sarama.CompressionCodec, bool) {
@@ -118,8 +132,12 @@ func compression(name string) (sarama.CompressionCodec, bool) {
 }
 
 // retryBackoff is how long to wait before the nth retry: retry.backoff.ms to retry.backoff.max.ms of Kafka's
-// producer, or less where there isn't much time.
+// producer, or less where there isn't much time. (sarama waits also after each message that fails before a first try, as
+// the 0th: thousands would take minutes to fail.)
 func (c PublisherConfig) retryBackoff(n int) time.Duration {
+	if n == 0 {
+		return 0
+	}
 	wait, most := min(100*time.Millisecond, c.DeliveryTimeout/20), min(time.Second, c.DeliveryTimeout/10)
 	for ; n > 1 && wait < most; n-- {
 		wait *= 2
@@ -136,4 +154,13 @@ func (c PublisherConfig) retries() int {
 		waited += c.retryBackoff(n)
 	}
 	return n
+}
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
