@@ -11,7 +11,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // KafkaOptions says which Kafka to start. The zero value is one broker on a free port of
@@ -75,7 +77,24 @@ func StartKafka(options KafkaOptions) (*Kafka, error) {
 	if err != nil {
 		return nil, fmt.Errorf("embedded Kafka: %w", err)
 	}
+	limitOffsetMetadata(cluster)
 	return &Kafka{cluster: cluster, brokers: cluster.ListenAddrs()}, nil
+}
+
+// limitOffsetMetadata refuses commits with more metadata than Kafka takes (its setting
+// offset.metadata.max.bytes), of which kfake takes any. A real broker refuses only the
+// partitions that have too much; here the others of the same request fail with them.
+func limitOffsetMetadata(cluster *kfake.Cluster) {
+	const bytesMax = 4096
+	tooLarge := func(request kmsg.Request) bool {
+		commit, ok := request.(*kmsg.OffsetCommitRequest)
+		return ok && slices.ContainsFunc(commit.Topics, func(t kmsg.OffsetCommitRequestTopic) bool {
+			return slices.ContainsFunc(t.Partitions, func(p kmsg.OffsetCommitRequestTopicPartition) bool {
+				return p.Metadata != nil && len(*p.Metadata) > bytesMax
+			})
+		})
+	}
+	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.OffsetMetadataTooLarge, Count: -1, When: tooLarge})
 }
 
 // kfake puts the options into kfake's form.
