@@ -28,8 +28,15 @@ type group struct {
 
 	mu     sync.Mutex
 	facts  topicFacts
-	starts map[int32]Start  // found by look, and not yet begun
+	found  found            // by Setup
 	claims map[int32]*Claim // the newest of each partition
+}
+
+// found is where partitions begin that a session begins with. It is of use in that generation of
+// the group only: in another one, somebody else may have had the partition in between.
+type found struct {
+	generation int32
+	starts     map[int32]Start
 }
 
 // hook is how watermill-kafka lets us in: it wraps, as a tracer, what handles a session.
@@ -65,7 +72,12 @@ type session struct {
 
 // Setup looks whether the partitions that this session begins with can be resumed.
 func (s session) Setup(sess sarama.ConsumerGroupSession) error {
-	return s.prepare(sess.Context(), sess.Claims()[s.topic])
+	generation := sess.GenerationID()
+	starts, err := s.prepare(sess.Context(), sess.Claims()[s.topic])
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.found = found{generation, starts}
+	return err
 }
 
 // Cleanup has nothing to do: each claim commits when it is over.
@@ -120,20 +132,23 @@ var errOver = errors.New("the partition is no longer assigned to this member")
 func (s session) newClaim(sess sarama.ConsumerGroupSession, from sarama.ConsumerGroupClaim) (*Claim, error) {
 	partition := from.Partition()
 	s.mu.Lock()
-	start, known := s.starts[partition]
-	delete(s.starts, partition)
+	start, known := s.found.starts[partition]
+	known = known && s.found.generation == sess.GenerationID()
 	s.mu.Unlock()
 	if !known { // assigned in the middle of a session
-		if err := s.prepare(sess.Context(), []int32{partition}); err != nil {
+		starts, err := s.prepare(sess.Context(), []int32{partition})
+		if err != nil {
 			return nil, err
 		}
-		s.mu.Lock()
-		start = s.starts[partition]
-		delete(s.starts, partition)
-		s.mu.Unlock()
+		start = starts[partition]
 	}
-	if start.Resumed && from.InitialOffset() != start.Offset {
-		return nil, fmt.Errorf("partition %d begins at offset %d, but %d was committed", partition, from.InitialOffset(), start.Offset)
+	// sarama has looked for itself.
+	begins := start.Offset
+	if !start.Resumed {
+		begins = sarama.OffsetOldest
+	}
+	if from.InitialOffset() != begins {
+		return nil, fmt.Errorf("partition %d: the group's commit has changed while it was assigned, from offset %d to %d", partition, from.InitialOffset(), begins)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -144,15 +159,15 @@ func (s session) newClaim(sess sarama.ConsumerGroupSession, from sarama.Consumer
 
 // prepare looks at the topic and the group's commits, and finds where partitions begin. Where that
 // fails it waits a little before it says so, since watermill-kafka tries again at once.
-func (g *group) prepare(ctx context.Context, partitions []int32) error {
-	err := g.look(partitions)
+func (g *group) prepare(ctx context.Context, partitions []int32) (map[int32]Start, error) {
+	starts, err := g.look(partitions)
 	var refused *RefusedError
 	if err == nil || errors.As(err, &refused) {
 		g.failures.Store(0)
 		if err != nil {
 			g.stop(err)
 		}
-		return err
+		return starts, err
 	}
 	wait := backoff(g.config, int(g.failures.Add(1))-1)
 	g.logger.Error("can't look up where to go on; will try again", err, watermill.LogFields{"after": wait.String()})
@@ -160,7 +175,7 @@ func (g *group) prepare(ctx context.Context, partitions []int32) error {
 	case <-time.After(wait):
 	case <-ctx.Done():
 	}
-	return err
+	return nil, err
 }
 
 // backoff returns how long to wait after so many failures in a row.

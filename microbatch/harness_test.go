@@ -2,23 +2,30 @@ package microbatch_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"sync"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
-	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/goleak"
 
+	"github.com/millrank/millrank/internal/apachekafka"
 	"github.com/millrank/millrank/internal/embedded"
 	"github.com/millrank/millrank/microbatch"
 )
 
+// apacheKafka is one for all tests here.
+var apacheKafka = apachekafka.NewShared(apachekafka.Options{})
+
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick")) // one for the process, which sarama's metrics start
+	goleak.VerifyTestMain(apacheKafka.Main(m), goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick")) // one for the process, which sarama's metrics start
 }
 
 // logger logs what Subscribers say when the tests run with -v.
@@ -32,21 +39,73 @@ func logger() watermill.LoggerAdapter {
 // patience bounds every wait for something that must happen.
 const patience = 30 * time.Second
 
-// startKafka starts an embedded Kafka with one topic, "events".
-func startKafka(t *testing.T, partitions int32) *embedded.Kafka {
+// strategies are the ways of assigning partitions that are tested: the one that stops only
+// partitions that move, and one that stops all.
+func strategies() []string { return []string{"cooperative-sticky", "sticky"} }
+
+// kafka is a Kafka with a topic and a group for one test.
+type kafka struct {
+	brokers []string
+	topic   string
+	group   string
+	cluster *kfake.Cluster // nil: a real one
+	client  *kgo.Client    // for what the test does to it
+	admin   *kadm.Client
+}
+
+// fake starts an embedded Kafka with one topic.
+func fake(t *testing.T, partitions int32, brokers int) *kafka {
 	t.Helper()
-	kafka, err := embedded.StartKafka(embedded.KafkaOptions{Topics: map[string]int32{"events": partitions}})
+	k, err := embedded.StartKafka(embedded.KafkaOptions{Brokers: brokers, Topics: map[string]int32{"events": partitions}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(kafka.Close)
-	return kafka
+	t.Cleanup(k.Close)
+	return newKafka(t, k.Brokers(), "events", k.Cluster())
+}
+
+// apache makes a topic in the real Kafka that the tests share.
+func apache(t *testing.T, partitions int32) *kafka {
+	t.Helper()
+	broker := apacheKafka.Broker(t)
+	k := newKafka(t, broker.Brokers(), strings.NewReplacer("/", ".", " ", "_").Replace(t.Name()), nil)
+	k.create(t, partitions)
+	return k
+}
+
+func newKafka(t *testing.T, brokers []string, topic string, cluster *kfake.Cluster) *kafka {
+	t.Helper()
+	k := &kafka{brokers: brokers, topic: topic, group: topic + "-group", cluster: cluster}
+	k.client = k.connect(t)
+	k.admin = kadm.NewClient(k.client)
+	return k
+}
+
+// each runs a test against the embedded Kafka, and against a real one, by each strategy.
+func each(t *testing.T, partitions int32, test func(t *testing.T, k *kafka, strategy string)) {
+	for _, strategy := range strategies() {
+		t.Run("kfake/"+strategy, func(t *testing.T) { test(t, fake(t, partitions, 1), strategy) })
+		t.Run("apache/"+strategy, func(t *testing.T) { test(t, apache(t, partitions), strategy) })
+	}
+}
+
+// eachFake runs a test against the embedded Kafka, by each strategy.
+func eachFake(t *testing.T, partitions int32, brokers int, test func(t *testing.T, k *kafka, strategy string)) {
+	for _, strategy := range strategies() {
+		t.Run(strategy, func(t *testing.T) { test(t, fake(t, partitions, brokers), strategy) })
+	}
+}
+
+// connect returns another client, for instance one with transactions.
+func (k *kafka) connect(t *testing.T, opts ...kgo.Opt) *kgo.Client {
+	t.Helper()
+	return client(t, k.brokers, append([]kgo.Opt{kgo.DefaultProduceTopic(k.topic), kgo.ProducerLinger(0)}, opts...)...)
 }
 
 // client returns a client for what the tests do to Kafka.
 func client(t *testing.T, brokers []string, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	c, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner())}, opts...)...)
+	c, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.MetadataMinAge(20 * time.Millisecond)}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,22 +113,103 @@ func client(t *testing.T, brokers []string, opts ...kgo.Opt) *kgo.Client {
 	return c
 }
 
-// produce writes n records to a partition of "events", with values "<partition>/<number>" from the first number on.
-func produce(t *testing.T, c *kgo.Client, partition int32, first, n int) {
+func (k *kafka) create(t *testing.T, partitions int32) {
+	t.Helper()
+	eventually(t, "the topic is created", func() bool {
+		r, err := k.admin.CreateTopic(t.Context(), partitions, 1, nil, k.topic)
+		if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
+			t.Fatal(err)
+		}
+		return err == nil && r.Err == nil // one that was just deleted may still be there
+	})
+}
+
+// produce writes n records to a partition, with values "<partition>/<number>" from the first number on.
+func (k *kafka) produce(t *testing.T, partition int32, first, n int) {
+	t.Helper()
+	produceWith(t, k.client, partition, first, n)
+}
+
+func produceWith(t *testing.T, c *kgo.Client, partition int32, first, n int) {
 	t.Helper()
 	var records []*kgo.Record
 	for i := range n {
-		records = append(records, &kgo.Record{Topic: "events", Partition: partition, Value: fmt.Appendf(nil, "%d/%d", partition, first+i)})
+		records = append(records, &kgo.Record{Partition: partition, Value: fmt.Appendf(nil, "%d/%d", partition, first+i)})
 	}
 	if err := c.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// quick are settings for tests, where things should happen soon.
-func quick(brokers []string) microbatch.SubscriberConfig {
-	c := microbatch.DefaultSubscriberConfig(microbatch.Connection{BootstrapServers: brokers}, "group")
-	c.SessionTimeout, c.HeartbeatInterval = 6*time.Second, 100*time.Millisecond
+// values are those of produce, from a number on.
+func values(partition int32, first, n int) []string {
+	var all []string
+	for i := range n {
+		all = append(all, fmt.Sprintf("%d/%d", partition, first+i))
+	}
+	return all
+}
+
+// committed returns what the group has committed for a partition; -1 for nothing.
+func (k *kafka) committed(t *testing.T, partition int32) (offset int64, metadata string) {
+	t.Helper()
+	all, err := k.admin.FetchOffsets(t.Context(), k.group)
+	if errors.Is(err, kerr.GroupIDNotFound) {
+		return -1, ""
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, ok := all.Lookup(k.topic, partition)
+	if !ok {
+		return -1, ""
+	}
+	return o.At, o.Metadata
+}
+
+// commit writes a commit as a tool would, while the group has no members.
+func (k *kafka) commit(t *testing.T, partition int32, offset int64, metadata string) {
+	t.Helper()
+	all := kadm.Offsets{}
+	all.Add(kadm.Offset{Topic: k.topic, Partition: partition, At: offset, LeaderEpoch: -1, Metadata: metadata})
+	eventually(t, "the group takes a commit from outside", func() bool {
+		r, err := k.admin.CommitOffsets(t.Context(), k.group, all)
+		return err == nil && r.Error() == nil
+	})
+}
+
+// deleteRecords moves the start of a partition's log, as retention does.
+func (k *kafka) deleteRecords(t *testing.T, partition int32, to int64) {
+	t.Helper()
+	all := kadm.Offsets{}
+	all.AddOffset(k.topic, partition, to, -1)
+	r, err := k.admin.DeleteRecords(t.Context(), all)
+	if err == nil {
+		err = r.Error()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// stable waits until the group has so many members, and all of them are served.
+func (k *kafka) stable(t *testing.T, members int) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("the group is stable with %d members", members), func() bool {
+		groups, err := k.admin.DescribeGroups(t.Context(), k.group)
+		if err != nil {
+			return false
+		}
+		g := groups[k.group]
+		return g.Err == nil && g.State == "Stable" && len(g.Members) == members
+	})
+}
+
+// settings are those for tests, where things should happen soon.
+func (k *kafka) settings(strategy string) microbatch.SubscriberConfig {
+	c := microbatch.DefaultSubscriberConfig(microbatch.Connection{BootstrapServers: k.brokers}, k.group)
+	c.AssignmentStrategy = strategy
+	c.SessionTimeout, c.HeartbeatInterval = 6*time.Second, 50*time.Millisecond
 	c.SilentInterval = 20 * time.Millisecond
 	c.CommitInterval = 20 * time.Millisecond
 	c.FetchMaxWait = 50 * time.Millisecond
@@ -77,112 +217,7 @@ func quick(brokers []string) microbatch.SubscriberConfig {
 	return c
 }
 
-// member is one member of the group, which collects what it is given.
-type member struct {
-	*microbatch.Subscriber
-	messages <-chan *message.Message
-	stop     context.CancelFunc
-
-	mu      sync.Mutex
-	changed chan struct{}
-	values  map[int32][]string // by partition, in the order in which they came
-	offsets map[int32][]int64
-	claims  []*microbatch.Claim // assigned
-	revoked []*microbatch.Claim
-	batches int
-	beats   []microbatch.Batch
-	err     error
-	done    chan struct{}
-}
-
-// join makes a member and lets it handle what comes; handle nil acknowledges everything.
-func join(t *testing.T, config microbatch.SubscriberConfig, handle func(*member, *microbatch.Claim, microbatch.Batch, *message.Message)) *member {
-	t.Helper()
-	m := &member{changed: make(chan struct{}), values: map[int32][]string{}, offsets: map[int32][]int64{}, done: make(chan struct{})}
-	config.Assigned = func(c *microbatch.Claim) { m.note(func() { m.claims = append(m.claims, c) }) }
-	config.Revoked = func(c *microbatch.Claim) { m.note(func() { m.revoked = append(m.revoked, c) }) }
-	s, err := microbatch.NewSubscriber(config, logger())
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	m.Subscriber, m.stop = s, stop
-	if m.messages, err = s.Subscribe(ctx, "events"); err != nil {
-		stop()
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { stop(); _ = s.Close(); <-m.done })
-	if handle == nil {
-		handle = func(_ *member, _ *microbatch.Claim, _ microbatch.Batch, msg *message.Message) { msg.Ack() }
-	}
-	go func() {
-		defer close(m.done)
-		var handlers sync.WaitGroup
-		defer handlers.Wait()
-		for msg := range m.messages {
-			handlers.Go(func() { m.take(t, msg, handle) }) // as Watermill's router does
-		}
-	}()
-	return m
-}
-
-func (m *member) take(t *testing.T, msg *message.Message, handle func(*member, *microbatch.Claim, microbatch.Batch, *message.Message)) {
-	claim, ok := microbatch.ClaimOf(msg.Context())
-	if !ok {
-		t.Error("a message without a claim")
-		return
-	}
-	batch, err := microbatch.Open(msg.Payload)
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	handle(m, claim, batch, msg)
-	m.note(func() {
-		if batch.Count == 0 {
-			m.beats = append(m.beats, batch)
-			return
-		}
-		m.batches++
-		var r microbatch.Record
-		for batch.Next(&r) {
-			m.values[claim.Partition] = append(m.values[claim.Partition], string(r.Value))
-			m.offsets[claim.Partition] = append(m.offsets[claim.Partition], r.Offset)
-		}
-		if batch.Err() != nil {
-			t.Error(batch.Err())
-		}
-	})
-}
-
-func (m *member) note(f func()) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	f()
-	close(m.changed)
-	m.changed = make(chan struct{})
-}
-
-// until waits until a condition holds of what the member has collected.
-func (m *member) until(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	deadline := time.After(patience)
-	for {
-		m.mu.Lock()
-		ok, changed := holds(), m.changed
-		m.mu.Unlock()
-		if ok {
-			return
-		}
-		select {
-		case <-changed:
-		case <-deadline:
-			t.Fatalf("it took too long until %s", what)
-		}
-	}
-}
-
-// eventually waits until a condition holds of something else.
+// eventually waits until a condition holds.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	ticker := time.NewTicker(5 * time.Millisecond)
@@ -197,16 +232,34 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// committed returns what the group has committed for a partition of "events".
-func committed(t *testing.T, c *kgo.Client, partition int32) (offset int64, metadata string) {
+// within fails the test if what f does takes longer.
+func within(t *testing.T, limit time.Duration, what string, f func()) time.Duration {
 	t.Helper()
-	all, err := kadm.NewClient(c).FetchOffsets(t.Context(), "group")
-	if err != nil {
-		t.Fatal(err)
+	began := time.Now()
+	f()
+	took := time.Since(began)
+	if took > limit {
+		t.Errorf("%s took %v, at most %v", what, took, limit)
 	}
-	o, ok := all.Lookup("events", partition)
-	if !ok {
-		return -1, ""
+	return took
+}
+
+// ctxFor bounds a call.
+func ctxFor(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func same(got, want []string) error {
+	if slices.Equal(got, want) {
+		return nil
 	}
-	return o.At, o.Metadata
+	for i := range min(len(got), len(want)) {
+		if got[i] != want[i] {
+			return fmt.Errorf("number %d is %q, want %q (%d in all, want %d)", i, got[i], want[i], len(got), len(want))
+		}
+	}
+	return fmt.Errorf("%d, want %d", len(got), len(want))
 }

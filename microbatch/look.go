@@ -3,17 +3,16 @@ package microbatch
 import (
 	"errors"
 	"fmt"
-	"maps"
 
 	"github.com/IBM/sarama"
 )
 
 // look finds where each of these partitions begins, and whether all that the group has committed, for any partition, can
 // be resumed. The error is a RefusedError where it can't.
-func (g *group) look(partitions []int32) error {
+func (g *group) look(partitions []int32) (map[int32]Start, error) {
 	facts, err := describe(g.client, g.topic)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	g.mu.Lock()
 	before := g.facts
@@ -21,34 +20,35 @@ func (g *group) look(partitions []int32) error {
 	switch {
 	case before.partitions == 0: // the first look
 	case before.id != facts.id:
-		return &RefusedError{g.config.GroupID, g.topic, -1, ErrTopic, fmt.Sprintf("topic ID %x", facts.id), fmt.Sprintf("%x", before.id), newGeneration}
+		return nil, &RefusedError{g.config.GroupID, g.topic, -1, ErrTopic, fmt.Sprintf("topic ID %x", facts.id), fmt.Sprintf("%x", before.id), newGeneration}
 	case before.partitions != facts.partitions:
-		return &RefusedError{g.config.GroupID, g.topic, -1, ErrPartitions, fmt.Sprint(facts.partitions), fmt.Sprint(before.partitions), newGeneration}
+		return nil, &RefusedError{g.config.GroupID, g.topic, -1, ErrPartitions, fmt.Sprint(facts.partitions), fmt.Sprint(before.partitions), newGeneration}
 	}
 	commits, err := g.commits(facts.partitions)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	// A partition that was added has no commit, but the others' commits tell.
-	for partition, c := range commits {
+	for partition := range int32(facts.partitions) {
+		c := commits[partition]
 		if _, err := g.config.Identity.check(g.config.GroupID, g.topic, partition, facts, c, 0, c.offset); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	starts := map[int32]Start{}
 	for _, partition := range partitions {
 		logStart, err := g.client.GetOffset(g.topic, partition, sarama.OffsetOldest)
 		if err != nil {
-			return fmt.Errorf("log start of %s partition %d: %w", g.topic, partition, err)
+			return nil, fmt.Errorf("log start of %s partition %d: %w", g.topic, partition, err)
 		}
 		logEnd, err := g.client.GetOffset(g.topic, partition, sarama.OffsetNewest)
 		if err != nil {
-			return fmt.Errorf("log end of %s partition %d: %w", g.topic, partition, err)
+			return nil, fmt.Errorf("log end of %s partition %d: %w", g.topic, partition, err)
 		}
 		c := commits[partition]
 		state, err := g.config.Identity.check(g.config.GroupID, g.topic, partition, facts, c, logStart, logEnd)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		start := Start{Offset: c.offset, State: state, Resumed: c.offset >= 0, LogEnd: logEnd}
 		if !start.Resumed {
@@ -59,8 +59,7 @@ func (g *group) look(partitions []int32) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.facts = facts
-	maps.Copy(g.starts, starts)
-	return nil
+	return starts, nil
 }
 
 // describe returns what is known of a topic.

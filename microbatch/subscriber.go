@@ -190,7 +190,7 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 		config: s.config, topic: topic, client: client,
 		logger: s.logger.With(watermill.LogFields{"topic": topic, "consumer_group": s.config.GroupID}),
 		out:    make(chan *message.Message),
-		starts: map[int32]Start{}, claims: map[int32]*Claim{},
+		claims: map[int32]*Claim{},
 	}
 	g.commit = newCommitter(g)
 	g.stop = func(err error) {
@@ -199,7 +199,7 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 	}
 	partitions, err := client.Partitions(topic)
 	if err == nil {
-		err = g.look(partitions)
+		_, err = g.look(partitions) // only whether: until they are assigned, others go on with them
 	}
 	if err != nil {
 		stop()
