@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -87,9 +88,7 @@ func (t Topic) settings() map[string]string {
 	set("message.timestamp.type", t.TimestampType, t.TimestampType != "")
 	set(afterMax, milliseconds(t.TimestampAfterMax), t.TimestampAfterMax != 0)
 	set("max.message.bytes", strconv.Itoa(t.MaxMessageBytes), t.MaxMessageBytes != 0)
-	for name, value := range t.Settings {
-		s[name] = value
-	}
+	maps.Copy(s, t.Settings)
 	return s
 }
 

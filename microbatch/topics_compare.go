@@ -27,18 +27,18 @@ func newTools(c Connection) tools {
 
 // create returns the command that creates a topic as it must be.
 func (k tools) create(t Topic) string {
-	command := "kafka-topics.sh " + k.options + " --create --topic " + t.Name
+	words := []string{"kafka-topics.sh", k.options, "--create", "--topic", t.Name}
 	if t.Partitions > 0 {
-		command += " --partitions " + strconv.Itoa(t.Partitions)
+		words = append(words, "--partitions", strconv.Itoa(t.Partitions))
 	}
 	if t.ReplicationFactor > 0 {
-		command += " --replication-factor " + strconv.Itoa(t.ReplicationFactor)
+		words = append(words, "--replication-factor", strconv.Itoa(t.ReplicationFactor))
 	}
 	settings := t.settings()
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
-		command += " --config " + name + "=" + settings[name]
+		words = append(words, "--config", name+"="+settings[name])
 	}
-	return command
+	return strings.Join(words, " ")
 }
 
 // set returns the command that changes a setting of a topic.

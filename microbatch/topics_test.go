@@ -91,8 +91,7 @@ func TestEnsureTopicsCompares(t *testing.T) {
 	gone := microbatch.Topic{Name: "gone", Existing: true, Partitions: 2}
 	warnings, err := microbatch.EnsureTopics(t.Context(), c, wanted(), gone, other, old)
 	at := c.BootstrapServers[0]
-	var different *microbatch.TopicsError
-	if !errors.As(err, &different) {
+	if different, ok := errors.AsType[*microbatch.TopicsError](err); !ok || len(different.Differences) != 9 {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(strings.Split(strings.ReplaceAll(strings.TrimSpace(`
