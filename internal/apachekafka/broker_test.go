@@ -2,6 +2,7 @@ package apachekafka_test
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"slices"
@@ -45,15 +46,25 @@ func within(t *testing.T, d time.Duration) context.Context {
 func TestAnswersWhenStarted(t *testing.T) {
 	ctx := within(t, time.Minute)
 	admin := kadm.NewClient(connect(t, kafka.Broker(t).Brokers()))
-	if _, err := admin.CreateTopic(ctx, 3, 1, nil, "answers"); err != nil {
+	name := rand.Text() // the broker is shared
+	if err := kafka.Broker(t).CreateTopic(ctx, name, 3, map[string]string{"retention.ms": "60000"}); err != nil {
 		t.Fatal(err)
 	}
-	topics, err := admin.ListTopics(ctx, "answers", "mistyped")
+	topics, err := admin.ListTopics(ctx, name, "mistyped")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := len(topics["answers"].Partitions); got != 3 {
+	if got := len(topics[name].Partitions); got != 3 {
 		t.Errorf("the topic has %d partitions, want 3", got)
+	}
+	configs, err := admin.DescribeTopicConfigs(ctx, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range configs[0].Configs {
+		if c.Key == "retention.ms" && c.MaybeValue() != "60000" {
+			t.Errorf("retention.ms is %s, want 60000", c.MaybeValue())
+		}
 	}
 	if topics["mistyped"].Err == nil {
 		t.Error("a topic was created by asking for it")

@@ -45,6 +45,41 @@ func (b *Broker) ready(ctx context.Context, p *process) error {
 	}
 }
 
+// CreateTopic creates a topic, with settings by their names in Kafka or nil, and returns
+// when its partitions can be used: the broker says that a topic is created before all its
+// parts know it, and who comes too early is told that there is no such topic, or no leader.
+func (b *Broker) CreateTopic(ctx context.Context, name string, partitions int32, settings map[string]string) error {
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.Brokers()...), kgo.MetadataMinAge(10*time.Millisecond))
+	if err != nil {
+		return fmt.Errorf("topic %s: %w", name, err)
+	}
+	defer client.Close()
+	configs := make(map[string]*string, len(settings))
+	for setting, value := range settings {
+		configs[setting] = &value
+	}
+	admin := kadm.NewClient(client)
+	if _, err := admin.CreateTopic(ctx, partitions, 1, configs, name); err != nil {
+		return fmt.Errorf("topic %s: %w", name, err)
+	}
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		ends, err := admin.ListEndOffsets(ctx, name)
+		if err == nil {
+			err = ends.Error()
+		}
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("topic %s has no leaders: %w; the last try: %w", name, context.Cause(ctx), err)
+		case <-ticker.C:
+		}
+	}
+}
+
 func answers(ctx context.Context, admin *kadm.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()

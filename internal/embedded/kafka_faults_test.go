@@ -26,7 +26,9 @@ func idempotent(t *testing.T, brokers []string) sarama.SyncProducer {
 	c.Producer.RequiredAcks = sarama.WaitForAll
 	c.Producer.Return.Successes = true
 	c.Producer.Partitioner = sarama.NewManualPartitioner
-	c.Producer.Retry.Backoff = 10 * time.Millisecond
+	// A real broker may say for a while that it isn't the leader of a topic that has just
+	// been created.
+	c.Producer.Retry.Max, c.Producer.Retry.Backoff = 100, 10*time.Millisecond
 	producer, err := sarama.NewSyncProducerFromClient(saramaClient(t, brokers, c))
 	if err != nil {
 		t.Fatal(err)
@@ -47,6 +49,9 @@ func send(t *testing.T, producer sarama.SyncProducer, topic string, first, n int
 		messages = append(messages, &sarama.ProducerMessage{Topic: topic, Partition: int32(i % partitions), Value: sarama.StringEncoder(fmt.Sprint(i))})
 	}
 	if err := producer.SendMessages(messages); err != nil {
+		if failed, ok := errors.AsType[sarama.ProducerErrors](err); ok {
+			err = fmt.Errorf("%w; the first of them: %w", err, failed[0])
+		}
 		t.Fatal(err)
 	}
 }

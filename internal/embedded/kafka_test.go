@@ -2,6 +2,7 @@ package embedded_test
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"net"
 	"strconv"
@@ -82,13 +83,18 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// topic creates a topic with the test's name.
+// topic creates a topic with a name of its own that begins with the test's. A real broker
+// says that it is created before all its parts know it: topic waits for that.
 func topic(t *testing.T, admin *kadm.Client, partitions int32, configs map[string]*string) string {
 	t.Helper()
-	name := strings.NewReplacer("/", ".", "#", ".").Replace(t.Name())
+	name := strings.NewReplacer("/", ".", "#", ".").Replace(t.Name()) + "-" + rand.Text()[:6]
 	if _, err := admin.CreateTopic(t.Context(), partitions, 1, configs, name); err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, "the topic is there", func() bool {
+		ends, err := admin.ListEndOffsets(t.Context(), name)
+		return err == nil && ends.Error() == nil
+	})
 	return name
 }
 
