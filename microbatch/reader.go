@@ -16,6 +16,10 @@ type reader struct {
 	claim   *Claim
 	session context.Context
 	in      <-chan *sarama.ConsumerMessage
+	// revoked is closed when the partition is taken away, also where in can't tell: that is closed, too,
+	// but behind the records that are waiting in it. sarama has no other sign of it in a session
+	// that goes on.
+	revoked <-chan *sarama.ConsumerError
 	logEnd  func() int64
 	out     chan *sarama.ConsumerMessage // unbuffered: the batch being filled is the one that is read ahead
 	quiet   *quiet
@@ -27,13 +31,19 @@ type reader struct {
 }
 
 func newReader(g *group, c *Claim, sess sarama.ConsumerGroupSession, from sarama.ConsumerGroupClaim) *reader {
-	return &reader{
+	r := &reader{
 		config: g.config, claim: c, session: sess.Context(),
 		in: from.Messages(), logEnd: from.HighWaterMarkOffset,
 		out:      make(chan *sarama.ConsumerMessage),
 		quiet:    newQuiet(g, c),
 		position: c.Start.Offset,
 	}
+	if errs, ok := from.(interface {
+		Errors() <-chan *sarama.ConsumerError
+	}); ok {
+		r.revoked = errs.Errors()
+	}
+	return r
 }
 
 func (r *reader) run() {
@@ -110,14 +120,23 @@ func (r *reader) fill(m *sarama.ConsumerMessage, linger *time.Timer) bool {
 		}
 	}
 	r.finish(0)
-	select {
-	case r.out <- r.batch:
-		return true
-	case <-r.session.Done():
-		r.sessionOver()
-		return false
-	case <-r.claim.ended:
-		return false
+	for {
+		select {
+		case r.out <- r.batch:
+			return true
+		case err, ok := <-r.revoked:
+			if ok { // an error: sarama goes on
+				r.quiet.group.logger.Error("reading", err, nil)
+				continue
+			}
+			r.sessionOver()
+			return false
+		case <-r.session.Done():
+			r.sessionOver()
+			return false
+		case <-r.claim.ended:
+			return false
+		}
 	}
 }
 
