@@ -156,10 +156,11 @@ func NewIntake(c IntakeConfig) (*Intake, error) {
 	}, nil
 }
 
-// AddTo adds both handlers to a router: "deduplicate", which reads the events, and "windower".
+// AddTo adds both handlers to a router: "deduplicate", which reads the events, and "windower". When the
+// events' Subscriber stops by itself, both handlers end.
 // More middleware can be added to what it returns.
 func (in *Intake) AddTo(router *message.Router, topic string, events message.Subscriber) (deduplicate, windower *message.Handler) {
-	deduplicate = router.AddConsumerHandler("deduplicate", topic, events, in.Deduplicate)
+	deduplicate = router.AddConsumerHandler("deduplicate", topic, source{events, in.link}, in.Deduplicate)
 	windower = router.AddConsumerHandler("windower", Deduplicated, in.link, in.Window)
 	return deduplicate, windower
 }
@@ -208,7 +209,9 @@ func (in *Intake) foldOf(ctx context.Context) (*fold, error) {
 		return nil, err
 	}
 	in.folds[claim] = f
+	release := in.link.Hold()
 	context.AfterFunc(claim.Context(), func() {
+		defer release()
 		in.mu.Lock()
 		defer in.mu.Unlock()
 		delete(in.folds, claim)

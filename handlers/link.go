@@ -13,11 +13,17 @@ import (
 // itself is passed on, with its context. It keeps nothing: what is published waits for its
 // subscriber. A Link is safe for concurrent use.
 //
+// A router that closes tells all its subscribers at once. A link goes on while it is held, so that what
+// the first handler does last still reaches the second.
+//
 // (Watermill's gochannel, told to block until it is acknowledged, sends a refused message
 // again and again by itself; here the refusal goes back to the publisher, whose own retries apply.)
 type Link struct {
-	mu     sync.Mutex
-	topics map[string]chan *message.Message
+	mu      sync.Mutex
+	topics  map[string]chan *message.Message
+	holders int
+	free    chan struct{} // closed while there are no holders
+
 	closed chan struct{}
 	close  sync.Once
 	users  sync.WaitGroup
@@ -28,9 +34,34 @@ var ErrRefused = errors.New("the next handler has refused the message")
 
 var errLinkClosed = errors.New("the link is closed")
 
-// NewLink returns a link.
+// NewLink returns a link that nobody holds.
 func NewLink() *Link {
-	return &Link{topics: map[string]chan *message.Message{}, closed: make(chan struct{})}
+	l := &Link{topics: map[string]chan *message.Message{}, free: make(chan struct{}), closed: make(chan struct{})}
+	close(l.free)
+	return l
+}
+
+// Hold keeps the link going when it is told to close, until release is called.
+func (l *Link) Hold() (release func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.holders == 0 {
+		l.free = make(chan struct{})
+	}
+	l.holders++
+	return sync.OnceFunc(func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.holders--; l.holders == 0 {
+			close(l.free)
+		}
+	})
+}
+
+func (l *Link) unheld() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.free
 }
 
 func (l *Link) topic(name string) chan *message.Message {
@@ -65,25 +96,21 @@ func (l *Link) Publish(topic string, messages ...*message.Message) error {
 	return nil
 }
 
-// Subscribe returns a topic's messages, until ctx is done or the link is closed. The
+// Subscribe returns a topic's messages, until ctx is done or the link is closed, and nobody holds it. The
 // subscriber may take several before it has acknowledged the first. Subscribers of one topic share its messages.
 func (l *Link) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
 	in, out := l.topic(topic), make(chan *message.Message)
 	l.users.Go(func() {
 		defer close(out)
+		done := ctx.Done()
+		var end <-chan struct{}
 		for {
 			select {
 			case m := <-in:
-				select {
-				case out <- m:
-				case <-ctx.Done():
-					m.Nack()
-					return
-				case <-l.closed:
-					m.Nack()
-					return
-				}
-			case <-ctx.Done():
+				out <- m // whoever subscribes reads until the channel is closed
+			case <-done:
+				done, end = nil, l.unheld()
+			case <-end:
 				return
 			case <-l.closed:
 				return
@@ -93,9 +120,34 @@ func (l *Link) Subscribe(ctx context.Context, topic string) (<-chan *message.Mes
 	return out, nil
 }
 
-// Close ends all subscriptions and refuses what is published from now on.
+// Close waits until nobody holds the link, then ends all subscriptions, and refuses what is published from now on.
 func (l *Link) Close() error {
-	l.close.Do(func() { close(l.closed) })
+	l.close.Do(func() {
+		<-l.unheld()
+		close(l.closed)
+	})
 	l.users.Wait()
 	return nil
+}
+
+// source is the Subscriber of a link's first handler: when it ends, so does the link.
+type source struct {
+	message.Subscriber
+	link *Link
+}
+
+func (s source) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
+	in, err := s.Subscriber.Subscribe(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	out := make(chan *message.Message)
+	go func() {
+		defer close(out)
+		for m := range in {
+			out <- m
+		}
+		_ = s.link.Close() // never fails
+	}()
+	return out, nil
 }

@@ -135,6 +135,8 @@ func (c SubscriberConfig) consumer() (*sarama.Config, error) {
 	s.Consumer.Group.Heartbeat.Interval = c.HeartbeatInterval
 	s.Consumer.Group.Rebalance.Timeout = c.RebalanceTimeout
 	s.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{strategy(c.AssignmentStrategy)}
+	// A join is answered when all members have joined, or the rebalance timeout has passed.
+	s.Net.ReadTimeout = max(s.Net.ReadTimeout, c.RebalanceTimeout+5*time.Second)
 	s.ChannelBufferSize = 1024
 	return s, s.Validate()
 }
@@ -181,7 +183,12 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 	if err != nil {
 		return nil, err
 	}
-	client, err := sarama.NewClient(s.config.BootstrapServers, kafka)
+	base, err := s.config.sarama()
+	if err != nil {
+		return nil, err
+	}
+	base.Consumer.IsolationLevel = kafka.Consumer.IsolationLevel
+	client, err := sarama.NewClient(s.config.BootstrapServers, base)
 	if err != nil {
 		return nil, fmt.Errorf("Kafka at %v: %w", s.config.BootstrapServers, err)
 	}

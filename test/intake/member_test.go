@@ -33,20 +33,21 @@ type memberConfig struct {
 	Shards   int
 	Settings operators.Settings
 
-	Strategy       string
-	InstanceID     string
-	Generation     uint32
-	SessionTimeout time.Duration
-	FlushInterval  time.Duration
-	FlushCells     int
-	PendingCells   int
-	BatchRecords   int
-	CommitInterval time.Duration
-	IdleTimeout    time.Duration
-	ReleaseTimeout time.Duration
-	DeliveryTime   time.Duration
-	ClockAhead     time.Duration // how wrong this machine's clock is
-	Log            string        // file to log to; "" for nowhere
+	Strategy          string
+	InstanceID        string
+	Generation        uint32
+	SessionTimeout    time.Duration
+	HeartbeatInterval time.Duration
+	FlushInterval     time.Duration
+	FlushCells        int
+	PendingCells      int
+	BatchRecords      int
+	CommitInterval    time.Duration
+	IdleTimeout       time.Duration
+	ReleaseTimeout    time.Duration
+	DeliveryTime      time.Duration
+	ClockAhead        time.Duration // how wrong this machine's clock is
+	Log               string        // file to log to; "" for nowhere
 
 	// DieAfterLetters kills the process (SIGKILL) when it has published dead letters so many times, before anything that depends on
 	// them is committed. 0: never.
@@ -70,6 +71,7 @@ type running struct {
 
 // wrap lets a test stand between the handlers and what they use.
 type wrap struct {
+	logger     watermill.LoggerAdapter
 	letters    func(message.Publisher) message.Publisher
 	updates    func(message.Publisher) message.Publisher
 	middleware []message.HandlerMiddleware
@@ -81,6 +83,9 @@ func newMember(c memberConfig, w wrap) (*running, error) {
 	log, err := c.logger()
 	if err != nil {
 		return nil, err
+	}
+	if w.logger != nil {
+		log = w.logger
 	}
 	connection := microbatch.Connection{BootstrapServers: c.Brokers, MetadataMaxAge: time.Second}
 	pc := microbatch.DefaultPublisherConfig(connection)
@@ -113,7 +118,8 @@ func newMember(c memberConfig, w wrap) (*running, error) {
 		return nil, err
 	}
 	sc := microbatch.DefaultSubscriberConfig(connection, c.Topics.Group)
-	sc.AssignmentStrategy, sc.GroupInstanceID, sc.SessionTimeout, sc.HeartbeatInterval = c.Strategy, c.InstanceID, c.SessionTimeout, c.SessionTimeout/6
+	sc.AssignmentStrategy, sc.GroupInstanceID, sc.SessionTimeout, sc.HeartbeatInterval = c.Strategy, c.InstanceID, c.SessionTimeout, c.HeartbeatInterval
+	sc.RebalanceTimeout = 5 * time.Second
 	sc.CommitInterval, sc.BatchRecords, sc.ReleaseTimeout = c.CommitInterval, c.BatchRecords, c.ReleaseTimeout
 	sc.SilentInterval, sc.FetchMaxWait, sc.RetryMax = 20*time.Millisecond, 50*time.Millisecond, time.Second
 	sc.Identity, sc.Assigned = ic.Identity(), w.assigned

@@ -60,7 +60,7 @@ func newWorld(t *testing.T, brokers []string, s operators.Settings, partitions, 
 func (w *world) member() memberConfig {
 	return memberConfig{
 		Brokers: w.brokers, Topics: w.topics, Shards: w.shards, Settings: w.settings,
-		Strategy: "cooperative-sticky", Generation: 1, SessionTimeout: 6 * time.Second,
+		Strategy: "cooperative-sticky", Generation: 1, SessionTimeout: 600 * time.Millisecond, HeartbeatInterval: 100 * time.Millisecond,
 		FlushInterval: 20 * time.Millisecond, FlushCells: 50_000, PendingCells: 500_000, BatchRecords: 1000,
 		CommitInterval: 20 * time.Millisecond, IdleTimeout: 300 * time.Millisecond,
 		ReleaseTimeout: 500 * time.Millisecond, DeliveryTime: 10 * time.Second,

@@ -1,0 +1,211 @@
+package intake_test
+
+import (
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrank/millrank/internal/embedded"
+	"github.com/millrank/millrank/sim"
+)
+
+// onKfake runs a test on the embedded broker, whose answers it can change.
+func onKfake(t *testing.T, nodes int, test func(t *testing.T, w *world, cluster *kfake.Cluster, rng *rand.Rand)) {
+	t.Helper()
+	kafka, err := embedded.StartKafka(embedded.KafkaOptions{Brokers: nodes})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(kafka.Close)
+	w := newWorld(t, kafka.Brokers(), liveSettings(), 4, 3)
+	test(t, w, kafka.Cluster(), newRand(t, rand.Uint64()%1_000_000))
+}
+
+var errCut = errors.New("the connection is cut")
+
+// TestCommitLost (fault 5): the broker takes commits in, and the connection is cut before it answers; or it is cut before.
+func TestCommitLost(t *testing.T) {
+	onKfake(t, 1, func(t *testing.T, w *world, cluster *kfake.Cluster, rng *rand.Rand) {
+		lost := 0
+		cluster.ControlKey(int16(kmsg.OffsetCommit), func(kmsg.Request) (kmsg.Response, error, bool) {
+			cluster.KeepControl()
+			if lost++; lost%3 != 0 {
+				return nil, errCut, true
+			}
+			return nil, nil, false
+		})
+		startMember(t, w.member(), wrap{})
+		w.chaos(rng, w.liveLogs(rng.Uint64(), 5000), 5, func(int) {
+			w.awaitProgress(w.processed() + 1)
+			w.checkDurable()
+		})
+		w.awaitDone()
+		w.check(true)
+		if lost < 3 {
+			t.Errorf("%d commits were lost", lost)
+		}
+	})
+}
+
+// TestCommitRefused (fault 6): the broker says that the commit is of an old generation. The session
+// ends, the member joins anew, and goes on.
+func TestCommitRefused(t *testing.T) {
+	onKfake(t, 1, func(t *testing.T, w *world, cluster *kfake.Cluster, rng *rand.Rand) {
+		var refuse atomic.Int64
+		refuse.Store(5)
+		cluster.ControlKey(int16(kmsg.OffsetCommit), func(request kmsg.Request) (kmsg.Response, error, bool) {
+			cluster.KeepControl()
+			if refuse.Add(-1) < 0 {
+				return nil, nil, false
+			}
+			commit := request.(*kmsg.OffsetCommitRequest)
+			answer := commit.ResponseKind().(*kmsg.OffsetCommitResponse)
+			for _, topic := range commit.Topics {
+				t := kmsg.NewOffsetCommitResponseTopic()
+				t.Topic = topic.Topic
+				for _, partition := range topic.Partitions {
+					p := kmsg.NewOffsetCommitResponseTopicPartition()
+					p.Partition, p.ErrorCode = partition.Partition, kerr.IllegalGeneration.Code
+					t.Partitions = append(t.Partitions, p)
+				}
+				answer.Topics = append(answer.Topics, t)
+			}
+			return answer, nil, true
+		})
+		joins := 0
+		cluster.ControlKey(int16(kmsg.JoinGroup), func(kmsg.Request) (kmsg.Response, error, bool) {
+			cluster.KeepControl()
+			joins++
+			return nil, nil, false
+		})
+		w.produce(w.liveLogs(rng.Uint64(), 5000))
+		startMember(t, w.member(), wrap{})
+		w.awaitDone()
+		w.check(true)
+		w.checkDurable()
+		if joins < 3 { // one to be given an ID, one with it, and again
+			t.Errorf("it joined by %d requests: the session did not end", joins)
+		}
+	})
+}
+
+// TestBrokersMove (fault 10): the group's coordinator and partitions' leaders move.
+func TestBrokersMove(t *testing.T) {
+	onKfake(t, 3, func(t *testing.T, w *world, cluster *kfake.Cluster, rng *rand.Rand) {
+		for range 2 {
+			startMember(t, w.member(), wrap{})
+		}
+		w.chaos(rng, w.liveLogs(rng.Uint64(), 10_000), 12, func(step int) {
+			if step%3 == 0 {
+				cluster.RehashCoordinators()
+			}
+			for _, topic := range []string{w.topics.Events, w.topics.Updates, w.topics.Letters} {
+				if err := cluster.MoveTopicPartition(topic, int32(rng.IntN(2)), int32(rng.IntN(3))); err != nil {
+					t.Error(err)
+				}
+			}
+			w.awaitProgress(w.processed() + rng.Int64N(max(1, w.total()-w.processed())))
+		})
+		w.awaitDone()
+		w.check(true)
+	})
+}
+
+// TestConnectionsCut (fault 11): fetches, produces and whatever else are cut off at random, before the broker acts;
+// and some fetches are slow.
+func TestConnectionsCut(t *testing.T) {
+	onKfake(t, 2, func(t *testing.T, w *world, cluster *kfake.Cluster, rng *rand.Rand) {
+		var on atomic.Bool
+		var cut atomic.Int64
+		dice := rand.New(rand.NewPCG(rng.Uint64(), 1)) // the cluster calls one at a time
+		cluster.Control(func(request kmsg.Request) (kmsg.Response, error, bool) {
+			cluster.KeepControl()
+			if on.Load() && dice.IntN(12) == 0 {
+				cut.Add(1)
+				return nil, errCut, true
+			}
+			if on.Load() && request.Key() == int16(kmsg.Fetch) && dice.IntN(10) == 0 {
+				cluster.SleepControl(func() { <-time.After(time.Duration(dice.IntN(50)) * time.Millisecond) })
+			}
+			return nil, nil, false
+		})
+		for range 2 {
+			startMember(t, w.member(), wrap{})
+		}
+		w.chaos(rng, w.liveLogs(rng.Uint64(), 10_000), 8, func(int) {
+			before := cut.Load()
+			on.Store(true)
+			w.eventually("some connections are cut", func() bool { return cut.Load() > before+10 })
+			on.Store(false)
+			w.awaitProgress(w.processed() + 1)
+		})
+		w.awaitDone()
+		w.check(true)
+	})
+}
+
+// TestDeadLettersUnavailable (fault 21): the dead-letter topic refuses everything. What comes after the first dead letter is not
+// committed, and reading stops; then it goes on.
+func TestDeadLettersUnavailable(t *testing.T) {
+	onKfake(t, 1, func(t *testing.T, w *world, cluster *kfake.Cluster, rng *rand.Rand) {
+		var refused atomic.Int64
+		var down atomic.Bool
+		down.Store(true)
+		cluster.ControlKey(int16(kmsg.Produce), func(request kmsg.Request) (kmsg.Response, error, bool) {
+			cluster.KeepControl()
+			produce := request.(*kmsg.ProduceRequest)
+			info := cluster.TopicInfo(w.topics.Letters)
+			about := func(topic kmsg.ProduceRequestTopic) bool {
+				return topic.Topic == w.topics.Letters || info != nil && topic.TopicID == info.TopicID
+			}
+			if !down.Load() || !slices.ContainsFunc(produce.Topics, about) {
+				return nil, nil, false
+			}
+			refused.Add(1)
+			return nil, errCut, true
+		})
+		logs := w.liveLogs(rng.Uint64(), 5000)
+		w.produce(logs)
+		c := w.member()
+		c.DeliveryTime, c.BatchRecords = 300*time.Millisecond, 500
+		m := startMember(t, c, wrap{})
+		w.eventually("it was refused", func() bool { return refused.Load() > 8 })
+		w.checkDurable()
+		for p, log := range w.logs {
+			first := slices.IndexFunc(sim.Decide(w.settings, log), func(o sim.Outcome) bool { return o.Decision.DeadLetter() })
+			if through := w.commits()[p].through; first >= 0 && through >= log[first].Offset {
+				t.Errorf("partition %d: committed through %d, beyond dead letter %d", p, through, log[first].Offset)
+			}
+		}
+		for _, s := range m.intake.Status() {
+			if s.Offset >= w.lastOffset(s.Partition) {
+				t.Errorf("partition %d was read to its end, %d, though its dead letters could not be published", s.Partition, s.Offset)
+			}
+		}
+		down.Store(false)
+		w.awaitDone()
+		w.check(true)
+	})
+}
+
+// gate holds publishes up while it is closed.
+type gate struct {
+	message.Publisher
+	open    chan struct{} // closed when it is
+	waiting atomic.Int64
+}
+
+func (g *gate) Publish(topic string, messages ...*message.Message) error {
+	g.waiting.Add(1)
+	<-g.open
+	g.waiting.Add(-1)
+	return g.Publisher.Publish(topic, messages...)
+}
