@@ -147,9 +147,9 @@ func (p *Publisher) PublishContext(ctx context.Context, topic string, msgs ...*m
 	case err := <-done:
 		return err
 	case <-ctx.Done():
-		return fmt.Errorf("topic %s: %d messages, of which some may have been written: %w", topic, len(msgs), context.Cause(ctx))
+		return d.abandoned(context.Cause(ctx))
 	case <-p.closing:
-		return fmt.Errorf("topic %s: %d messages, of which some may have been written: %w", topic, len(msgs), ErrPublisherClosed)
+		return d.abandoned(ErrPublisherClosed)
 	}
 }
 
@@ -163,8 +163,9 @@ func (p *Publisher) begin() bool {
 	return true
 }
 
-// Close ends the calls that are running and closes the connections. What is in flight gets a second to arrive. It may be
-// called more than once, by several; each waits until all is closed, or returns an error if that takes long.
+// Close ends the calls that are running and closes the connections. What is in flight gets a second to arrive; what a broker
+// has received by then, it may write later. Close may be called more than once, by several; each waits until all is closed, or
+// returns an error if that takes long.
 func (p *Publisher) Close() error {
 	p.close.Do(func() {
 		p.mu.Lock()

@@ -45,6 +45,10 @@ const (
 	messageBytesMin = 1 << 10
 	messageBytesMax = 64 << 20 // brokers take requests of up to 100 MiB
 	tracingBytes    = 512      // for the headers that a tracer adds
+
+	// metadataTimeout is how long sarama asks for a partition's leader. For ten seconds it counts failures, and after three
+	// it fails all messages for ten seconds more, though the brokers may be back: so each takes longer.
+	metadataTimeout = 12 * time.Second
 )
 
 // batchBytes is how large a batch may be before compression, as sarama estimates it. The broker checks the
@@ -88,11 +92,11 @@ func (c PublisherConfig) producer(closing <-chan struct{}) (*sarama.Config, erro
 	s.Net.DialTimeout = min(s.Net.DialTimeout, c.attempt())
 	s.Net.ReadTimeout = c.attempt()
 	s.Net.WriteTimeout = c.attempt()
-	s.Metadata.Timeout = min(10*time.Second, c.attempt()) // bridges an election; other topics wait behind
-	s.Metadata.Retry.Max = 1000                           // the timeout ends it
+	s.Metadata.Timeout = metadataTimeout
+	s.Metadata.Retry.Max = 1000 // the timeout ends it
 	s.Metadata.Retry.BackoffFunc = func(retries, _ int) time.Duration {
 		if closed(closing) {
-			return c.DeliveryTimeout // beyond the timeout: not again
+			return time.Hour // beyond the timeout: not again
 		}
 		return c.retryBackoff(retries + 1)
 	}

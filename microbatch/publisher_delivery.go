@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/IBM/sarama"
 	wkafka "github.com/ThreeDotsLabs/watermill-kafka/v3/pkg/kafka"
@@ -18,6 +19,7 @@ type delivery struct {
 	topic   string
 	records []*sarama.ProducerMessage
 	ended   func() error // why the call has returned without them, or nil
+	handed  atomic.Bool  // they have been handed over to sarama
 }
 
 // unset is the partition of a record for which none is given.
@@ -84,6 +86,7 @@ func (p *Publisher) deliver(d *delivery) error {
 	if err := d.ended(); err != nil {
 		return err
 	}
+	d.handed.Store(true)
 	return d.failure(p.producer.SendMessages(d.records))
 }
 
@@ -106,6 +109,14 @@ func (p *Publisher) assign(d *delivery, partitions int32) error {
 		}
 	}
 	return nil
+}
+
+// abandoned returns the error of a call that ends before its messages.
+func (d *delivery) abandoned(why error) error {
+	if !d.handed.Load() {
+		return fmt.Errorf("topic %s: none of %d messages is written: its partitions are not known: see whether the topic exists and a broker answers: %w", d.topic, len(d.records), why)
+	}
+	return fmt.Errorf("topic %s: %d messages, of which some may have been written: %w", d.topic, len(d.records), why)
 }
 
 // failure says for each partition what became of its messages.

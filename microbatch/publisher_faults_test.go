@@ -21,46 +21,6 @@ import (
 	"github.com/millrank/millrank/microbatch"
 )
 
-// noise returns bytes that can't be compressed.
-func noise(n int) []byte {
-	r := rand.NewChaCha8([32]byte{})
-	b := make([]byte, n)
-	_, _ = r.Read(b)
-	return b
-}
-
-// scissors cut connections instead of answering.
-type scissors struct{ cuts atomic.Int32 }
-
-// listen is for kfake.ListenFn.
-func (s *scissors) listen(network, address string) (net.Listener, error) {
-	l, err := (&net.ListenConfig{}).Listen(context.Background(), network, address)
-	return cutListener{l, s}, err
-}
-
-type cutListener struct {
-	net.Listener
-	*scissors
-}
-
-func (l cutListener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	return cutConn{c, l.scissors}, err
-}
-
-type cutConn struct {
-	net.Conn
-	*scissors
-}
-
-func (c cutConn) Write(b []byte) (int, error) {
-	if c.cuts.Add(-1) >= 0 {
-		_ = c.Close()
-		return 0, errors.New("cut")
-	}
-	return c.Conn.Write(b)
-}
-
 // The producer's own retries lose nothing, write nothing twice and keep the order.
 func TestPublishRetries(t *testing.T) {
 	for name, fault := range map[string]func(*kfake.Cluster, *scissors){
@@ -194,53 +154,10 @@ func TestPublishFaultsAtRandom(t *testing.T) {
 		return nil, nil, false
 	})
 
-	var mu sync.Mutex
-	acked := make([][][]string, partitions)
-	var all sync.WaitGroup
-	var failed atomic.Int32
-	for who := range publishers {
-		all.Go(func() {
-			for call := range calls {
-				var msgs []*message.Message
-				for partition := range partitions {
-					msgs = append(msgs, series(partition, fmt.Sprintf("%d.%d", who, call), 20)...)
-				}
-				if err := p.Publish("updates", msgs...); err != nil {
-					failed.Add(1)
-					continue
-				}
-				mu.Lock()
-				for partition := range partitions {
-					acked[partition] = append(acked[partition], textsOf(msgs[20*partition:20*(partition+1)]))
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	all.Wait()
+	l := newLoad(publishers, partitions)
+	l.run(func(int) bool { return l.calls.Add(1) <= publishers*calls }, p.Publish)
 	cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) { return nil, nil, false })
-	t.Logf("%d of %d calls failed", failed.Load(), publishers*calls)
-	if n := failed.Load(); n == 0 || n == publishers*calls {
-		t.Error("this tests little")
-	}
-	for partition, values := range texts(t, cluster) {
-		at := map[string]int{}
-		for i, v := range values {
-			if _, twice := at[v]; twice {
-				t.Errorf("partition %d: %s is there twice", partition, v)
-			}
-			at[v] = i + 1
-		}
-		for _, call := range acked[partition] {
-			last := 0
-			for _, v := range call {
-				if at[v] <= last {
-					t.Fatalf("partition %d: %s is not after the one before it, or missing", partition, v)
-				}
-				last = at[v]
-			}
-		}
-	}
+	l.check(t, texts(t, cluster))
 }
 
 // silence makes the cluster not answer produce requests until the returned function is called.
