@@ -2,7 +2,11 @@ package microbatch_test
 
 import (
 	"fmt"
+	"sync"
 	"testing"
+	"time"
+
+	"github.com/millrank/millrank/microbatch"
 )
 
 // TestHandOver: what a member commits last, when a partition leaves it, is where the next owner
@@ -36,5 +40,44 @@ func TestHandOver(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	})
+}
+
+// TestBlockedRebalance: a handler that is blocked, and takes no notice of its context, delays a
+// rebalance by less than a second, though records wait behind the batch that it has.
+func TestBlockedRebalance(t *testing.T) {
+	each(t, 4, func(t *testing.T, k *kafka, strategy string) {
+		rebalance := func(blocked <-chan struct{}, unblock func()) time.Duration {
+			config := k.settings(strategy)
+			usual := microbatch.DefaultSubscriberConfig(config.Connection, k.group)
+			config.FetchMaxWait, config.ReleaseTimeout = usual.FetchMaxWait, usual.ReleaseTimeout
+			config.BatchRecords = 10
+			first := join(t, k, config, func(d delivery) {
+				if len(d.values) > 0 {
+					<-blocked
+				}
+				d.message.Ack()
+			})
+			defer first.leave(t)
+			defer unblock()
+			first.untilOwns(t, 4)
+			first.untilAll(t, 40)
+			began := time.Now()
+			second := join(t, k, config, ack)
+			defer second.leave(t)
+			second.untilOwns(t, 2)
+			return time.Since(began)
+		}
+		for p := range int32(4) {
+			k.produce(t, p, 0, 3000)
+		}
+		blocked := make(chan struct{})
+		unblock := sync.OnceFunc(func() { close(blocked) })
+		slow := rebalance(blocked, unblock)
+		idle := rebalance(blocked, unblock)
+		t.Logf("a rebalance took %v; with blocked handlers %v", idle.Round(time.Millisecond), slow.Round(time.Millisecond))
+		if slow-idle > time.Second {
+			t.Errorf("a rebalance took %v, but %v with blocked handlers", idle, slow)
+		}
 	})
 }

@@ -25,7 +25,7 @@ type SubscriberConfig struct {
 	HeartbeatInterval  time.Duration // heartbeat.interval.ms
 	RebalanceTimeout   time.Duration // max.poll.interval.ms, as far as it limits a rebalance
 	IsolationLevel     string        // isolation.level: read_committed or read_uncommitted
-	FetchMaxWait       time.Duration // fetch.max.wait.ms
+	FetchMaxWait       time.Duration // fetch.max.wait.ms; what the group has to say waits behind a fetch, so each step of a rebalance may take as long
 	FetchMinBytes      int           // fetch.min.bytes
 	FetchBytes         int           // max.partition.fetch.bytes: of one partition, in one fetch
 	CommitInterval     time.Duration // auto.commit.interval.ms: how often what handlers ask for is committed
@@ -58,7 +58,7 @@ func DefaultSubscriberConfig(c Connection, groupID string) SubscriberConfig {
 		HeartbeatInterval:  3 * time.Second,
 		RebalanceTimeout:   time.Minute,
 		IsolationLevel:     "read_committed",
-		FetchMaxWait:       500 * time.Millisecond,
+		FetchMaxWait:       100 * time.Millisecond,
 		FetchMinBytes:      1,
 		FetchBytes:         1 << 20,
 		CommitInterval:     time.Second,
