@@ -211,6 +211,9 @@ func (d deliverer) ConsumeClaim(_ sarama.ConsumerGroupSession, from sarama.Consu
 // is closed before the message was taken, or when the claim's context is done.
 func (g *group) handOut(c *Claim, msg *message.Message, ended <-chan struct{}) {
 	for attempt := 0; ; attempt++ {
+		if c.ctx.Err() != nil { // a handler may be blocked still: it isn't given a second one
+			return
+		}
 		select {
 		case <-ended:
 			return
