@@ -146,9 +146,10 @@ func (w *world) awaitDone() {
 	})
 }
 
-// awaitProgress waits until so many records, of all partitions together, are processed through.
+// awaitProgress waits until so many records, of all partitions together, are processed through; or all, where there aren't more.
 func (w *world) awaitProgress(records int64) {
 	w.t.Helper()
+	records = min(records, w.total())
 	w.eventually(fmt.Sprintf("%d records are processed", records), func() bool { return w.processed() >= records })
 }
 
