@@ -1,0 +1,116 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// round is what one reading took. Rates are in records per second.
+type round struct {
+	Records   int64   `json:"records"`
+	FromStart float64 `json:"per_second_from_start"` // since before the client was made
+	FromFirst float64 `json:"per_second_from_first"` // since the first record came
+	CPU       float64 `json:"cpu_seconds_per_million"`
+	PeakRSS   int64   `json:"peak_rss_bytes"`
+}
+
+// measured is a way with its rounds.
+type measured struct {
+	way    way
+	rounds []round
+}
+
+// measure has one way read n records.
+func measure(ctx context.Context, w way, n int64) (round, error) {
+	debug.FreeOSMemory() // what came before is not this one's
+	if err := resetPeakRSS(); err != nil {
+		return round{}, err
+	}
+	cpu, err := cpuTime()
+	if err != nil {
+		return round{}, err
+	}
+	begin := time.Now()
+	r, err := w.read(ctx, topicName, n)
+	if err != nil {
+		return round{}, err
+	}
+	cpuAfter, err := cpuTime()
+	if err != nil {
+		return round{}, err
+	}
+	peak, err := peakRSS()
+	if err != nil {
+		return round{}, err
+	}
+	return round{
+		Records:   r.records,
+		FromStart: float64(r.records) / r.done.Sub(begin).Seconds(),
+		FromFirst: float64(r.records) / r.done.Sub(r.first).Seconds(),
+		CPU:       (cpuAfter - cpu).Seconds() / float64(r.records) * 1e6,
+		PeakRSS:   peak,
+	}, nil
+}
+
+// median returns the median of one number of all rounds; of two in the middle, the lower.
+func (m measured) median(of func(round) float64) float64 {
+	values := make([]float64, len(m.rounds))
+	for i, r := range m.rounds {
+		values[i] = of(r)
+	}
+	slices.Sort(values)
+	return values[(len(values)-1)/2]
+}
+
+// middle returns the medians of all numbers, each for itself.
+func (m measured) middle() round {
+	return round{
+		Records:   int64(m.median(func(r round) float64 { return float64(r.Records) })),
+		FromStart: m.median(func(r round) float64 { return r.FromStart }),
+		FromFirst: m.median(func(r round) float64 { return r.FromFirst }),
+		CPU:       m.median(func(r round) float64 { return r.CPU }),
+		PeakRSS:   int64(m.median(func(r round) float64 { return float64(r.PeakRSS) })),
+	}
+}
+
+// cpuTime returns the time that this process has spent on CPUs.
+func cpuTime() (time.Duration, error) {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0, fmt.Errorf("getrusage: %w", err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), nil
+}
+
+// resetPeakRSS has the kernel begin anew with this process's peak (proc_pid_clear_refs(5)).
+func resetPeakRSS() error {
+	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); err != nil {
+		return fmt.Errorf("resetting the peak of memory: %w", err)
+	}
+	return nil
+}
+
+// peakRSS returns the most memory that this process has had since then, in bytes.
+func peakRSS() (int64, error) {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, fmt.Errorf("the peak of memory: %w", err)
+	}
+	_, rest, found := bytes.Cut(status, []byte("VmHWM:"))
+	fields := bytes.Fields(rest)
+	if !found || len(fields) == 0 {
+		return 0, fmt.Errorf("the peak of memory: no VmHWM in /proc/self/status")
+	}
+	kib, err := strconv.ParseInt(string(fields[0]), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("the peak of memory: %w", err)
+	}
+	return kib * 1024, nil
+}

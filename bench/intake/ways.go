@@ -1,0 +1,46 @@
+package main
+
+import (
+	"context"
+	"time"
+)
+
+// read consumes the first n records of the topic, from its oldest on, in a consumer group
+// that nobody has used before, closes what it has opened, and says how it went. The topic
+// may hold more than n. It fails where a record can't be read.
+type read func(ctx context.Context, topic string, n int64) (result, error)
+
+// result is how reading went, as the reader saw it.
+type result struct {
+	records int64     // how many it saw, n or more
+	first   time.Time // when it had the first
+	done    time.Time // when it had the last, before it closed anything
+}
+
+// way is one way to read.
+type way struct {
+	name string // of the row, and for -only
+	what string
+	slow bool // it reads -slow-records only
+	read read // nil: the slot is empty
+}
+
+// ways returns all ways, in the order in which they are measured and shown.
+func ways(c clients) []way {
+	return []way{
+		{name: "sarama", what: "sarama's consumer group, counting", read: c.sarama},
+		{name: "watermill", what: "watermill-kafka and its router, one message per record, no-op handler", slow: true, read: c.watermill},
+
+		// SLOT (c): the micro-batch subscriber and the router with a no-op handler. It
+		// goes to a method of clients in a file of its own.
+		{name: "microbatch", what: "micro-batches, no-op handler"},
+
+		// SLOT (d): the same with the full fold.
+		{name: "fold", what: "micro-batches, full fold"},
+	}
+}
+
+// clients is what the ways have in common.
+type clients struct {
+	brokers []string
+}
