@@ -13,7 +13,7 @@ import (
 // one is refused, since an offset would stand for something else.
 type Identity struct {
 	Generation uint32 // of the run over the source; raise it to start anew beside the old one
-	Settings   string // fingerprint of the settings that decide results; letters and digits, may be empty
+	Settings   string // fingerprint of the settings that decide results; ASCII text without spaces of at most 128 bytes, may be empty
 	Outputs    int    // partitions of the topic that is written to, 0 where it doesn't matter
 }
 
@@ -79,6 +79,23 @@ const (
 
 // metadataLimit is what Kafka's brokers keep with an offset by default (offset.metadata.max.bytes).
 const metadataLimit = 4096
+
+// Limits of what goes into the metadata; the rest takes less than 200 bytes.
+const (
+	stateLimit    = 3500
+	settingsLimit = 128
+)
+
+// plain reports whether a text survives all that handles metadata: ours, which goes by spaces, and that of brokers
+// and tools, which replace what isn't UTF-8.
+func plain(text string) bool {
+	for i := range len(text) {
+		if text[i] <= ' ' || text[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
 
 // metadataFormat begins the metadata: a name, and the version of what follows.
 const metadataFormat = "millrank/1"

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -96,10 +95,13 @@ func (c *Claim) Context() context.Context { return c.ctx }
 // Commit asks for an offset to be committed, from which the partition's next owner will
 // read, with a state that it will find in Start.State. Nothing else is ever committed. It
 // returns at once; within the commit interval the newest request is written, and again
-// until the broker has confirmed it. State is text without spaces, of at most 3,500 bytes.
+// until the broker has confirmed it. State is ASCII text without spaces, of at most 3,500 bytes.
 func (c *Claim) Commit(offset int64, state string) error {
-	if len(state) > metadataLimit-600 || strings.ContainsAny(state, " \n\t") {
-		return fmt.Errorf("state of %d bytes can't be committed: it must be text without spaces, of at most %d bytes", len(state), metadataLimit-600)
+	if offset < 0 {
+		return fmt.Errorf("offset %d can't be committed: it is below 0", offset)
+	}
+	if len(state) > stateLimit || !plain(state) {
+		return fmt.Errorf("state of %d bytes can't be committed: it must be ASCII text without spaces, of at most %d bytes", len(state), stateLimit)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

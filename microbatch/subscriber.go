@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -86,8 +87,8 @@ func (c SubscriberConfig) Validate() error {
 	wrong(c.HeartbeatInterval <= 0 || c.SessionTimeout < 3*c.HeartbeatInterval, "session.timeout.ms: %v is less than three times heartbeat.interval.ms, %v", c.SessionTimeout, c.HeartbeatInterval)
 	wrong(c.RebalanceTimeout <= c.ReleaseTimeout, "max.poll.interval.ms: %v is not above the release timeout, %v", c.RebalanceTimeout, c.ReleaseTimeout)
 	wrong(c.FetchMaxWait <= 0, "fetch.max.wait.ms: %v is not above 0", c.FetchMaxWait)
-	wrong(c.FetchMinBytes <= 0, "fetch.min.bytes: %d is not above 0", c.FetchMinBytes)
-	wrong(c.FetchBytes <= 0, "max.partition.fetch.bytes: %d is not above 0", c.FetchBytes)
+	wrong(c.FetchMinBytes <= 0 || c.FetchMinBytes > math.MaxInt32, "fetch.min.bytes: %d is not from 1 to 2147483647", c.FetchMinBytes)
+	wrong(c.FetchBytes <= 0 || c.FetchBytes > math.MaxInt32, "max.partition.fetch.bytes: %d is not from 1 to 2147483647", c.FetchBytes)
 	wrong(c.CommitInterval <= 0, "auto.commit.interval.ms: %v is not above 0", c.CommitInterval)
 	wrong(c.BatchRecords <= 0, "batch records: %d is not above 0", c.BatchRecords)
 	wrong(c.BatchBytes <= 0, "batch bytes: %d is not above 0", c.BatchBytes)
@@ -95,7 +96,7 @@ func (c SubscriberConfig) Validate() error {
 	wrong(c.SilentInterval < 0, "silent interval: %v is below 0", c.SilentInterval)
 	wrong(c.ReleaseTimeout < 0, "release timeout: %v is below 0", c.ReleaseTimeout)
 	wrong(c.RetryMin <= 0 || c.RetryMax < c.RetryMin, "retry: %v to %v is no range above 0", c.RetryMin, c.RetryMax)
-	wrong(len(c.Identity.Settings) > 128, "identity: the settings' fingerprint is longer than 128 bytes")
+	wrong(len(c.Identity.Settings) > settingsLimit || !plain(c.Identity.Settings), "identity: the settings' fingerprint, %.200q, is not ASCII text without spaces of at most %d bytes", c.Identity.Settings, settingsLimit)
 	return errors.Join(errs...)
 }
 
