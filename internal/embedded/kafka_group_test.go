@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -83,6 +84,44 @@ func TestGroupRebalances(t *testing.T) {
 				t.Logf("%d claims, %d sessions of the member that stayed", o.claims, one.sessions)
 				o.mu.Unlock()
 				if again != 0 {
+					t.Errorf("%d records were seen again", again)
+				}
+			})
+		})
+	}
+}
+
+// TestGroupMembersAtOnce: several members join at once, and leave at once.
+func TestGroupMembersAtOnce(t *testing.T) {
+	for name, strategy := range strategies() {
+		t.Run(name, func(t *testing.T) {
+			eachKafka(t, func(t *testing.T, brokers []string) {
+				client := connect(t, brokers)
+				topic := topic(t, kadm.NewClient(client), partitions, nil)
+				o := newOwners(t)
+				total := 0
+				for range 2 {
+					var members []*member
+					for range 4 {
+						config := saramaConfig()
+						config.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{strategy()}
+						members = append(members, join(t, brokers, config, topic, o))
+					}
+					spread(t, client, topic, 50)
+					o.waitFor("each has three partitions", func() bool {
+						return !slices.ContainsFunc(members, func(m *member) bool { return m.owned() != partitions/4 })
+					})
+					spread(t, client, topic, 50)
+					var leaving sync.WaitGroup
+					for _, m := range members[1:] {
+						leaving.Go(m.leave)
+					}
+					leaving.Wait()
+					total += 100 * partitions
+					o.waitFor("the one that stays sees all", func() bool { n, _ := o.distinct(); return n == total && members[0].owned() == partitions })
+					members[0].leave()
+				}
+				if _, again := o.distinct(); again != 0 {
 					t.Errorf("%d records were seen again", again)
 				}
 			})

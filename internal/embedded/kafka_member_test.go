@@ -22,6 +22,9 @@ func saramaConfig() *sarama.Config {
 	c.Consumer.Group.ResetInvalidOffsets = false
 	c.Consumer.Group.Session.Timeout = 6 * time.Second
 	c.Consumer.Group.Heartbeat.Interval = 50 * time.Millisecond
+	// A member whose rebalance is overtaken by the next one, as when several join at once,
+	// waits before it tries again (default: 2 s) and gives up in the end (default: 4 times).
+	c.Consumer.Group.Rebalance.Retry.Backoff, c.Consumer.Group.Rebalance.Retry.Max = 100*time.Millisecond, 100
 	c.Consumer.MaxWaitTime = 50 * time.Millisecond
 	return c
 }
