@@ -27,6 +27,7 @@ type reader struct {
 	frame    frame
 	batch    *sarama.ConsumerMessage
 	position int64 // next offset at the earliest
+	beatAt   int64 // position at the last heartbeat
 	room     int
 }
 
@@ -189,7 +190,10 @@ func (r *reader) heartbeat() {
 		r.quiet.told()
 	default:
 	}
-	r.quiet.ask(r.position)
+	if r.position == r.beatAt { // nothing came since the last one
+		r.quiet.ask(r.position)
+	}
+	r.beatAt = r.position
 }
 
 // sessionOver ends the claim; where the group has thrown this member out already, in a hurry.

@@ -138,7 +138,7 @@ func (c SubscriberConfig) consumer() (*sarama.Config, error) {
 	s.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{strategy(c.AssignmentStrategy)}
 	// A join is answered when all members have joined, or the rebalance timeout has passed.
 	s.Net.ReadTimeout = max(s.Net.ReadTimeout, c.RebalanceTimeout+5*time.Second)
-	s.ChannelBufferSize = 1024
+	s.ChannelBufferSize = 256 // records read ahead, besides batches
 	return s, s.Validate()
 }
 
@@ -151,11 +151,12 @@ type Subscriber struct {
 	logger watermill.LoggerAdapter
 
 	closing chan struct{}
-	close   sync.Once
 	running sync.WaitGroup
 
-	mu  sync.Mutex
-	err error
+	mu            sync.Mutex
+	closed        bool
+	subscriptions int // that have not ended
+	err           error
 }
 
 // NewSubscriber returns a Subscriber; it connects when Subscribe is called.
@@ -175,29 +176,60 @@ func NewSubscriber(config SubscriberConfig, logger watermill.LoggerAdapter) (*Su
 // The error is a RefusedError when what the group has committed can't be resumed, or says
 // what keeps Kafka from being reached.
 func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
-	select {
-	case <-s.closing:
-		return nil, errors.New("subscriber is closed")
-	default:
+	if err := s.begin(); err != nil {
+		return nil, err
 	}
+	ctx, stop := context.WithCancel(ctx)
+	g, inner, err := s.connect(ctx, stop, topic)
+	if err != nil {
+		stop()
+		s.ended()
+		return nil, err
+	}
+	none, err := inner.Subscribe(ctx, topic)
+	if err != nil {
+		stop()
+		s.ended()
+		return nil, errors.Join(err, g.client.Close())
+	}
+	s.running.Go(func() { g.commit.run(ctx) })
+	s.running.Go(func() { g.watch(ctx) })
+	go func() {
+		defer s.ended()
+		defer close(g.out)
+		defer stop()
+		select {
+		case <-s.closing:
+		case <-ctx.Done():
+		}
+		if err := errors.Join(inner.Close(), g.client.Close()); err != nil {
+			g.logger.Error("closing the consumer", err, nil)
+		}
+		<-none // closed: the group's claims are released
+	}()
+	return g.out, nil
+}
+
+// connect makes what a subscription consists of, and looks whether the group can be resumed.
+func (s *Subscriber) connect(ctx context.Context, stop func(), topic string) (*group, *wkafka.Subscriber, error) {
 	kafka, err := s.config.consumer()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	base, err := s.config.sarama()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	base.Consumer.IsolationLevel = kafka.Consumer.IsolationLevel
 	client, err := sarama.NewClient(s.config.BootstrapServers, base)
 	if err != nil {
-		return nil, fmt.Errorf("Kafka at %v: %w", s.config.BootstrapServers, err)
+		return nil, nil, fmt.Errorf("Kafka at %v: %w", s.config.BootstrapServers, err)
 	}
-	ctx, stop := context.WithCancel(ctx)
 	g := &group{
 		config: s.config, topic: topic, client: client,
 		logger: s.logger.With(watermill.LogFields{"topic": topic, "consumer_group": s.config.GroupID}),
 		out:    make(chan *message.Message),
+		over:   ctx.Done(), closing: s.closing,
 		claims: map[int32]*Claim{},
 	}
 	g.commit = newCommitter(g)
@@ -205,13 +237,8 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 		s.fail(err)
 		stop()
 	}
-	partitions, err := client.Partitions(topic)
-	if err == nil {
-		_, err = g.look(partitions) // only whether: until they are assigned, others go on with them
-	}
-	if err != nil {
-		stop()
-		return nil, errors.Join(err, client.Close())
+	if err := g.lookFirst(); err != nil {
+		return nil, nil, errors.Join(err, client.Close())
 	}
 	inner, err := wkafka.NewSubscriber(wkafka.SubscriberConfig{
 		Brokers:               s.config.BootstrapServers,
@@ -221,28 +248,31 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 		Tracer:                hook{g, s.config.Tracer},
 	}, s.logger)
 	if err != nil {
-		stop()
-		return nil, errors.Join(err, client.Close())
+		return nil, nil, errors.Join(err, client.Close())
 	}
-	none, err := inner.Subscribe(ctx, topic)
-	if err != nil {
-		stop()
-		return nil, errors.Join(err, client.Close())
+	return g, inner, nil
+}
+
+// begin counts a subscription in, unless the Subscriber is closed.
+func (s *Subscriber) begin() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return errors.New("subscriber is closed")
 	}
-	s.running.Go(func() { g.commit.run(ctx) })
-	s.running.Go(func() {
-		defer close(g.out)
-		defer stop()
-		select {
-		case <-s.closing:
-		case <-ctx.Done():
-		}
-		if err := errors.Join(inner.Close(), client.Close()); err != nil {
-			g.logger.Error("closing the consumer", err, nil)
-		}
-		<-none // closed: the group's claims are released
-	})
-	return g.out, nil
+	if s.config.GroupInstanceID != "" && s.subscriptions > 0 {
+		return fmt.Errorf("group.instance.id: %q serves a subscription already, and a second one would throw it out of the group: use another Subscriber", s.config.GroupInstanceID)
+	}
+	s.subscriptions++
+	s.running.Add(1)
+	return nil
+}
+
+func (s *Subscriber) ended() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.subscriptions--
+	s.running.Done()
 }
 
 // SubscribeInitialize does nothing: EnsureTopics creates topics, since their settings matter.
@@ -268,7 +298,12 @@ func (s *Subscriber) fail(err error) {
 // Close leaves the group, after handlers have been given ReleaseTimeout to finish, and
 // closes the messages' channels.
 func (s *Subscriber) Close() error {
-	s.close.Do(func() { close(s.closing) })
+	s.mu.Lock()
+	if !s.closed {
+		s.closed = true
+		close(s.closing)
+	}
+	s.mu.Unlock()
 	s.running.Wait()
 	return nil
 }

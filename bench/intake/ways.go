@@ -31,12 +31,9 @@ func ways(c clients) []way {
 		{name: "sarama", what: "sarama's consumer group, counting", read: c.sarama},
 		{name: "watermill", what: "watermill-kafka and its router, one message per record, no-op handler", slow: true, read: c.watermill},
 
-		// SLOT (c): the micro-batch subscriber and the router with a no-op handler. It
-		// goes to a method of clients in a file of its own.
-		{name: "microbatch", what: "micro-batches, no-op handler"},
-
-		// SLOT (d): the same with the full fold.
-		{name: "fold", what: "micro-batches, full fold"},
+		{name: "microbatch", what: "micro-batches and a router, no-op handler", read: c.microbatch},
+		{name: "fold", what: "micro-batches, full fold, updates published", read: c.fold},
+		{name: "replay", what: "a restart's replay of everything", read: c.replay},
 	}
 }
 
