@@ -133,7 +133,7 @@ func parseMetadata(text string) (metadata, error) {
 	if format != metadataFormat || at < 0 || text[at:] != fmt.Sprintf(" crc32c=%08x", checksum(text[:at])) {
 		return m, ErrDamaged
 	}
-	for _, field := range strings.Fields(text[len(format):at]) {
+	for field := range strings.FieldsSeq(text[len(format):at]) {
 		name, value, _ := strings.Cut(field, "=")
 		if err := m.set(name, value); err != nil {
 			return m, fmt.Errorf("%w: %s: %w", ErrDamaged, name, err)

@@ -30,7 +30,7 @@ type Claim struct {
 	identity Identity
 	topicID  [16]byte
 
-	ctx     context.Context // done when the claim is over, and all messages were given up
+	ctx     context.Context //nolint:containedctx // the claim's life: done when it is over, and all messages were given up
 	cancel  context.CancelCauseFunc
 	ended   chan struct{} // closed when no more records are to be handed out
 	end     sync.Once
@@ -140,10 +140,10 @@ func (c *Claim) over(err error, abandoned bool) {
 	})
 }
 
-func (c *Claim) whyOver() (cause error, abandoned bool) {
+func (c *Claim) whyOver() (abandoned bool, cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.cause, c.abandoned
+	return c.abandoned, c.cause
 }
 
 // unwritten returns what is to be committed, as metadata.

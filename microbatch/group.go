@@ -24,7 +24,10 @@ type group struct {
 	stop   func(error) // for good
 	commit *committer
 
+	over, closing <-chan struct{} // either ends it
+
 	failures atomic.Int32 // to look, in a row
+	joins    atomic.Int32 // since a session was last begun
 
 	mu     sync.Mutex
 	facts  topicFacts
@@ -49,7 +52,12 @@ type hook struct {
 	tracer wkafka.SaramaTracer
 }
 
+// It is called each time that watermill-kafka connects, which it does at once when a session can't be begun: so
+// it is here that there is a wait.
 func (h hook) WrapConsumerGroupHandler(sarama.ConsumerGroupHandler) sarama.ConsumerGroupHandler {
+	if failed := h.joins.Add(1) - 1; failed > 0 {
+		h.pause(backoff(h.config, int(failed)-1))
+	}
 	var deliver sarama.ConsumerGroupHandler = deliverer{h.group}
 	if h.tracer != nil {
 		deliver = h.tracer.WrapConsumerGroupHandler(deliver)
@@ -72,6 +80,7 @@ type session struct {
 
 // Setup looks whether the partitions that this session begins with can be resumed.
 func (s session) Setup(sess sarama.ConsumerGroupSession) error {
+	s.joins.Store(0)
 	generation := sess.GenerationID()
 	starts, err := s.prepare(sess.Context(), sess.Claims()[s.topic])
 	s.mu.Lock()
@@ -101,7 +110,7 @@ func (s session) ConsumeClaim(sess sarama.ConsumerGroupSession, from sarama.Cons
 	err = s.deliver.ConsumeClaim(sess, batchClaim{from, r.out})
 	c.over(err, err != nil)
 
-	cause, abandoned := c.whyOver()
+	abandoned, cause := c.whyOver()
 	if !abandoned {
 		var last frame
 		last.begin(r.position, 0)
@@ -176,6 +185,17 @@ func (g *group) prepare(ctx context.Context, partitions []int32) (map[int32]Star
 	case <-ctx.Done():
 	}
 	return nil, err
+}
+
+// pause waits, unless the subscription ends. It reports whether it goes on.
+func (g *group) pause(d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-g.over:
+	case <-g.closing:
+	}
+	return false
 }
 
 // backoff returns how long to wait after so many failures in a row.

@@ -1,7 +1,6 @@
 package microbatch_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -262,4 +261,15 @@ func same(got, want []string) error {
 		}
 	}
 	return fmt.Errorf("%d, want %d", len(got), len(want))
+}
+
+func (k *kafka) addPartitions(t *testing.T, total int) {
+	t.Helper()
+	r, err := k.admin.UpdatePartitions(t.Context(), total, k.topic)
+	if err == nil {
+		err = r.Error()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }

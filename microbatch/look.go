@@ -1,10 +1,14 @@
 package microbatch
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/IBM/sarama"
+	"github.com/ThreeDotsLabs/watermill"
 )
 
 // look finds where each of these partitions begins, and whether all that the group has committed, for any partition, can
@@ -14,15 +18,8 @@ func (g *group) look(partitions []int32) (map[int32]Start, error) {
 	if err != nil {
 		return nil, err
 	}
-	g.mu.Lock()
-	before := g.facts
-	g.mu.Unlock()
-	switch {
-	case before.partitions == 0: // the first look
-	case before.id != facts.id:
-		return nil, &RefusedError{g.config.GroupID, g.topic, -1, ErrTopic, fmt.Sprintf("topic ID %x", facts.id), fmt.Sprintf("%x", before.id), newGeneration}
-	case before.partitions != facts.partitions:
-		return nil, &RefusedError{g.config.GroupID, g.topic, -1, ErrPartitions, fmt.Sprint(facts.partitions), fmt.Sprint(before.partitions), newGeneration}
+	if err := g.differs(facts); err != nil {
+		return nil, err
 	}
 	commits, err := g.commits(facts.partitions)
 	if err != nil {
@@ -60,6 +57,70 @@ func (g *group) look(partitions []int32) (map[int32]Start, error) {
 	defer g.mu.Unlock()
 	g.facts = facts
 	return starts, nil
+}
+
+// lookTries is how often what isn't ready is looked at, when a subscription begins.
+const lookTries = 7
+
+// lookFirst finds out whether the group can be resumed, before it is joined. A topic that was
+// just created, and partitions whose leaders move, get a while.
+func (g *group) lookFirst() error {
+	for failed := 0; ; failed++ {
+		partitions, err := g.client.Partitions(g.topic)
+		if err != nil {
+			return fmt.Errorf("topic %s: %w", g.topic, err)
+		}
+		_, err = g.look(partitions) // only whether: until they are assigned, others go on with them
+		if !notReady(err) || failed == lookTries-1 || !g.pause(backoff(g.config, failed)) {
+			return err
+		}
+	}
+}
+
+// notReady reports whether an error passes by itself.
+func notReady(err error) bool {
+	return slices.ContainsFunc([]error{
+		sarama.ErrNotLeaderForPartition, sarama.ErrLeaderNotAvailable, sarama.ErrReplicaNotAvailable,
+		sarama.ErrFencedLeaderEpoch, sarama.ErrUnknownLeaderEpoch, sarama.ErrOffsetNotAvailable,
+		sarama.ErrNotCoordinatorForConsumer, sarama.ErrConsumerCoordinatorNotAvailable, sarama.ErrOffsetsLoadInProgress,
+	}, func(passing error) bool { return errors.Is(err, passing) })
+}
+
+// watch looks now and then whether the topic is still the same. sarama finds out when partitions were added, but
+// goes on with a topic that was made anew as if it were the old one, if it is long enough; and when somebody starts again
+// it is too late: Kafka deletes what was committed with the topic.
+func (g *group) watch(ctx context.Context) {
+	ticker := time.NewTicker(g.client.Config().Metadata.RefreshFrequency)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			facts, err := describe(g.client, g.topic)
+			if err != nil {
+				g.logger.Info("can't look whether the topic is the same", watermill.LogFields{"error": err.Error()})
+			} else if err := g.differs(facts); err != nil {
+				g.stop(err)
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// differs returns what has become of the topic since it was first looked at, if it matters.
+func (g *group) differs(facts topicFacts) error {
+	g.mu.Lock()
+	before := g.facts
+	g.mu.Unlock()
+	switch {
+	case before.partitions == 0: // this is the first time
+	case before.id != facts.id:
+		return &RefusedError{g.config.GroupID, g.topic, -1, ErrTopic, fmt.Sprintf("topic ID %x", facts.id), fmt.Sprintf("%x", before.id), newGeneration}
+	case before.partitions != facts.partitions:
+		return &RefusedError{g.config.GroupID, g.topic, -1, ErrPartitions, fmt.Sprint(facts.partitions), fmt.Sprint(before.partitions), newGeneration}
+	}
+	return nil
 }
 
 // describe returns what is known of a topic.

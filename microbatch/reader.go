@@ -14,7 +14,7 @@ import (
 type reader struct {
 	config  SubscriberConfig
 	claim   *Claim
-	session context.Context
+	session context.Context //nolint:containedctx // the session's life
 	in      <-chan *sarama.ConsumerMessage
 	// revoked is closed when the partition is taken away, also where in can't tell: that is closed, too,
 	// but behind the records that are waiting in it. sarama has no other sign of it in a session
