@@ -133,7 +133,8 @@ func TestConnectionsCut(t *testing.T) {
 				return nil, errCut, true
 			}
 			if on.Load() && request.Key() == int16(kmsg.Fetch) && dice.IntN(10) == 0 {
-				cluster.SleepControl(func() { <-time.After(time.Duration(dice.IntN(50)) * time.Millisecond) })
+				slow := time.Duration(dice.IntN(50)) * time.Millisecond
+				cluster.SleepControl(func() { <-time.After(slow) })
 			}
 			return nil, nil, false
 		})
