@@ -14,29 +14,31 @@ FUZZTIME   ?= 60s
 # Which mutants `make mutants` tries, by area: replay, fold, dedup, ... or all.
 MUTANTS    ?= .
 BENCH      ?= .
-BENCH_PKGS ?= ./event ./operators
-# The core has no goroutines (internal/lint sees to that), so the race detector has
-# nothing to find there yet; it is run on what takes seconds. Packages with goroutines join here.
-RACE_PKGS  ?= ./event ./watermark ./internal/lint
+BENCH_PKGS ?= ./event ./operators ./wire
+BENCH_ARGS ?=
+# Packages with goroutines, and of the others those that take seconds.
+RACE_PKGS  ?= ./event ./watermark ./wire ./sinks/... ./microbatch ./handlers ./test/intake
 
 STAGE := @scripts/stage.sh
 GOLANGCI_LINT := go tool -modfile=golangci-lint.mod golangci-lint
-# All packages but the two that have a stage of their own.
-PKGS = $$(go list ./... | grep -vE '/internal/(lint|mutants)$$')
+# Packages whose tests run against brokers: one package at a time, since some measure how long things take.
+BROKER_PKGS = ./internal/embedded ./internal/apachekafka ./microbatch ./handlers ./test/... ./bench/...
+# All other packages but the two that have a stage of their own.
+PKGS = $$(go list ./... | grep -vE '/(internal/(lint|mutants|embedded|apachekafka)|microbatch|handlers|test/.*|bench/.*)$$')
 GO_FILES = $$(find . -name '.?*' -prune -o -name '*.go' -print)
 
 .PHONY: help
 help: ## Show this list
 	@echo 'make TARGET, where TARGET is one of'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo 'Settings (make TARGET NAME=VALUE): FUZZ, FUZZ_PKG, FUZZTIME, MUTANTS, BENCH, BENCH_PKGS, RACE_PKGS'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo 'Settings (make TARGET NAME=VALUE): FUZZ, FUZZ_PKG, FUZZTIME, MUTANTS, BENCH, BENCH_PKGS, BENCH_ARGS, RACE_PKGS'
 
 .PHONY: deps
 deps: ## Install what the tests need and this machine lacks; says first what and how
 	@scripts/deps.sh
 
 .PHONY: test
-test: deps fmt-check rules vet test-unit lint race mutants-rules ## Run all checks and tests, after `deps`: what CI runs
+test: deps fmt-check rules vet test-unit test-kafka lint race mutants-rules ## Run all checks and tests, after `deps`: what CI runs
 	@echo 'make test: all stages passed'
 
 .PHONY: fmt
@@ -67,9 +69,13 @@ lint: ## Run golangci-lint (settings: .golangci.yml; version: golangci-lint.mod)
 test-unit: ## Run unit, script and property tests, and the fuzz seeds
 	$(STAGE) 'tests' go test -count=1 -shuffle=on $(PKGS)
 
+.PHONY: test-kafka
+test-kafka: ## Run the tests against Kafka: the embedded one, and a real Apache Kafka
+	$(STAGE) 'tests against Kafka' go test -count=1 -p 1 -timeout 15m $(BROKER_PKGS)
+
 .PHONY: race
 race: ## Run the tests of RACE_PKGS, the short ones, under the race detector
-	$(STAGE) 'race detector' env CGO_ENABLED=1 go test -race -short -count=1 $(RACE_PKGS)
+	$(STAGE) 'race detector' env CGO_ENABLED=1 go test -race -short -count=1 -p 1 -timeout 15m $(RACE_PKGS)
 
 .PHONY: mutants
 mutants: ## Break the core in all known ways (MUTANTS), and check that the tests see each of them: 8 minutes
@@ -86,6 +92,10 @@ fuzz: ## Fuzz FUZZ of FUZZ_PKG for FUZZTIME (FuzzJSON, the event codec, 60 s)
 .PHONY: bench
 bench: ## Run the benchmarks BENCH of BENCH_PKGS, on one core
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -cpu 1 $(BENCH_PKGS)
+
+.PHONY: bench-intake
+bench-intake: ## Measure how fast records come out of a real Kafka: sarama, watermill-kafka, our subscriber, the full fold (BENCH_ARGS)
+	go run ./bench/intake $(BENCH_ARGS)
 
 .PHONY: cover
 cover: ## Measure test coverage: coverage.out, coverage.html

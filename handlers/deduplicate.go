@@ -65,7 +65,7 @@ func (f *fold) deduplicate(payload []byte) error {
 	if err := f.batch.read(payload); err != nil {
 		return err
 	}
-	defer f.guard()
+	defer func() { f.guard(recover()) }()
 	for rest := f.batch.records; len(rest) > 0; {
 		chunk := rest[:min(warmChunk, len(rest))]
 		rest = rest[len(chunk):]
@@ -120,16 +120,12 @@ func (b *batch) decode(raw *microbatch.Record, r *operators.Record) (err error) 
 			}
 		}
 	}
-	defer recoverDecoder(&err)
+	defer func() {
+		if r := recover(); r != nil { // a dead letter, where the partition would else stand still for ever
+			err = fmt.Errorf("the decoder panicked: %v", r)
+		}
+	}()
 	return b.decoder.Decode(raw.Value, &r.Event)
-}
-
-// recoverDecoder makes a panic of a decoder an error of one record: the record becomes a
-// dead letter, where a partition would else stand still for ever.
-func recoverDecoder(err *error) {
-	if r := recover(); r != nil {
-		*err = fmt.Errorf("the decoder panicked: %v", r)
-	}
 }
 
 // parseAdvance reads the time of a punctuation.

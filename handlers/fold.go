@@ -98,11 +98,10 @@ func (in *Intake) newFold(topic string, source, sources int, incarnation uint64,
 	}, nil
 }
 
-// guard is deferred where the fold is stepped. A panic there leaves it in pieces, and it can't be used
+// guard is given what recover returns, where the fold is stepped. A panic there leaves it in pieces, and it can't be used
 // again: the partition is given back, and its next owner begins at the last commit. The panic goes on, to whoever reports
 // panics (Watermill's Recoverer, or the router).
-func (f *fold) guard() {
-	r := recover()
+func (f *fold) guard(r any) {
 	if r == nil {
 		return
 	}

@@ -54,7 +54,7 @@ func (f *fold) count(payload []byte) ([]deadletters.Letter, error) {
 	if f.broken != nil {
 		return nil, fmt.Errorf("%w: %w", errBroken, f.broken)
 	}
-	defer f.guard()
+	defer func() { f.guard(recover()) }()
 	var dead []operators.Outcome
 	var decided [event.Decisions]int64
 	var conflicts int64

@@ -145,9 +145,9 @@ func TestRetentionPasses(t *testing.T) {
 		w.runOnce() // from the oldest record
 		w.check(true)
 
-		var delete kadm.Offsets
-		delete.Add(kadm.Offset{Topic: w.topics.Events, Partition: 2, At: w.commits()[2].offset + 1})
-		if _, err := w.admin.DeleteRecords(t.Context(), delete); err != nil {
+		var until kadm.Offsets
+		until.Add(kadm.Offset{Topic: w.topics.Events, Partition: 2, At: w.commits()[2].offset + 1})
+		if _, err := w.admin.DeleteRecords(t.Context(), until); err != nil {
 			t.Fatal(err)
 		}
 		w.refused(w.member(), microbatch.ErrBelowStart, "retention.ms")
