@@ -243,14 +243,6 @@ func within(t *testing.T, limit time.Duration, what string, f func()) time.Durat
 	return took
 }
 
-// ctxFor bounds a call.
-func ctxFor(t *testing.T) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	t.Cleanup(cancel)
-	return ctx
-}
-
 func same(got, want []string) error {
 	if slices.Equal(got, want) {
 		return nil

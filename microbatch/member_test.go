@@ -79,7 +79,7 @@ func tryJoin(t *testing.T, k *kafka, config microbatch.SubscriberConfig, handle 
 	}
 	m.Subscriber = s
 	var ctx context.Context
-	ctx, m.cancel = context.WithCancel(context.Background())
+	ctx, m.cancel = context.WithCancel(context.WithoutCancel(t.Context())) // the test's ends before its cleanup
 	if m.messages, err = s.Subscribe(ctx, k.topic); err != nil {
 		m.cancel()
 		return nil, err

@@ -163,7 +163,7 @@ func TestClosed(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			messages, err := s.Subscribe(context.Background(), k.topic)
+			messages, err := s.Subscribe(t.Context(), k.topic)
 			if err != nil {
 				failed.Add(1)
 				return

@@ -139,7 +139,8 @@ func (c SubscriberConfig) consumer() (*sarama.Config, error) {
 	// A join is answered when all members have joined, or the rebalance timeout has passed.
 	s.Net.ReadTimeout = max(s.Net.ReadTimeout, c.RebalanceTimeout+5*time.Second)
 	s.ChannelBufferSize = 256 // records read ahead, besides batches
-	return s, s.Validate()
+	err = s.Validate()
+	return s, err
 }
 
 // Subscriber is a Watermill Subscriber whose messages hold many records each (Open reads
