@@ -233,3 +233,26 @@ func TestLeaving(t *testing.T) {
 		}
 	})
 }
+
+// TestLeavingEarly: the last message of a claim is at where the handler really is, not behind batches
+// that it has refused, or that were still to come.
+func TestLeavingEarly(t *testing.T) {
+	eachFake(t, 1, 1, func(t *testing.T, k *kafka, strategy string) {
+		k.produce(t, 0, 0, 100)
+		config := k.settings(strategy)
+		config.BatchRecords = 10
+		config.RetryMin, config.RetryMax = time.Hour, time.Hour
+		m := join(t, k, config, func(d delivery) {
+			if d.batch.Position == 30 && !d.batch.Leaving {
+				d.message.Nack()
+				return
+			}
+			d.message.Ack()
+		})
+		m.untilAll(t, 40)
+		m.leave(t)
+		if last := m.beats[len(m.beats)-1].batch; !last.Leaving || last.Position != 30 {
+			t.Errorf("the last message is at %d, want 30", last.Position)
+		}
+	})
+}

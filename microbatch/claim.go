@@ -42,6 +42,7 @@ type Claim struct {
 	written   Committed // by the committer
 	cause     error
 	abandoned bool
+	untaken   int64 // where the first batch begins that wasn't acknowledged; -1: all were
 }
 
 // Start says where a claim's reading begins, and with which state.
@@ -74,7 +75,7 @@ func newClaim(config SubscriberConfig, topic string, partition int32, facts topi
 		identity: config.Identity, topicID: facts.id, release: config.ReleaseTimeout,
 		ended: make(chan struct{}), refuse: refuse,
 	}
-	c.wanted.Offset, c.written.Offset = -1, -1
+	c.wanted.Offset, c.written.Offset, c.untaken = -1, -1, -1
 	// Not a child of the session's context: for a while after the session has ended, handlers
 	// finish what they have in hand.
 	ctx, cancel := context.WithCancelCause(context.Background())
@@ -144,6 +145,25 @@ func (c *Claim) whyOver() (abandoned bool, cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.abandoned, c.cause
+}
+
+// notTaken notes that a batch, and all after it, wasn't acknowledged.
+func (c *Claim) notTaken(position int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.untaken < 0 {
+		c.untaken = position
+	}
+}
+
+// takenUpTo returns the offset below which all was acknowledged, of what was handed out.
+func (c *Claim) takenUpTo(handed int64) int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.untaken >= 0 {
+		return c.untaken
+	}
+	return handed
 }
 
 // unwritten returns what is to be committed, as metadata.

@@ -106,14 +106,19 @@ func (s session) ConsumeClaim(sess sarama.ConsumerGroupSession, from sarama.Cons
 	s.commit.add(c, sess)
 
 	r := newReader(s.group, c, sess, from)
-	go r.run()
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		r.run()
+	}()
 	err = s.deliver.ConsumeClaim(sess, batchClaim{from, r.out})
 	c.over(err, err != nil)
+	<-read
 
 	abandoned, cause := c.whyOver()
 	if !abandoned {
 		var last frame
-		last.begin(r.position, 0)
+		last.begin(c.takenUpTo(r.handed), 0)
 		s.handOut(c, c.message(last.end(-1, flagLeaving), nil), nil)
 		s.commit.write(c)
 	}
@@ -222,30 +227,32 @@ func (d deliverer) ConsumeClaim(_ sarama.ConsumerGroupSession, from sarama.Consu
 	c := d.claims[from.Partition()] // a tracer has wrapped what we gave it
 	d.mu.Unlock()
 	for m := range from.Messages() {
-		d.handOut(c, c.message(m.Value, m.Headers), c.ended)
+		if !d.handOut(c, c.message(m.Value, m.Headers), c.ended) {
+			c.notTaken(m.Offset)
+		}
 	}
 	return nil
 }
 
-// handOut gives a message to the router, again and again until it is acknowledged. It gives up when ended
-// is closed before the message was taken, or when the claim's context is done.
-func (g *group) handOut(c *Claim, msg *message.Message, ended <-chan struct{}) {
+// handOut gives a message to the router, again and again until it is acknowledged. It gives up, and reports false,
+// when ended is closed before the message was taken, or when the claim's context is done.
+func (g *group) handOut(c *Claim, msg *message.Message, ended <-chan struct{}) bool {
 	for attempt := 0; ; attempt++ {
 		if c.ctx.Err() != nil { // a handler may be blocked still: it isn't given a second one
-			return
+			return false
 		}
 		select {
 		case <-ended:
-			return
+			return false
 		case <-c.ctx.Done():
-			return
+			return false
 		case g.out <- msg:
 		}
 		select {
 		case <-msg.Acked():
-			return
+			return true
 		case <-c.ctx.Done():
-			return
+			return false
 		case <-msg.Nacked():
 		}
 		wait := backoff(g.config, attempt)
@@ -253,9 +260,9 @@ func (g *group) handOut(c *Claim, msg *message.Message, ended <-chan struct{}) {
 		select {
 		case <-time.After(wait):
 		case <-ended:
-			return
+			return false
 		case <-c.ctx.Done():
-			return
+			return false
 		}
 		msg = msg.CopyWithContext()
 	}

@@ -71,8 +71,19 @@ func join(t *testing.T, k *kafka, config microbatch.SubscriberConfig, handle han
 func tryJoin(t *testing.T, k *kafka, config microbatch.SubscriberConfig, handle handler) (*member, error) {
 	t.Helper()
 	m := &member{changed: make(chan struct{}), done: make(chan struct{})}
-	config.Assigned = func(c *microbatch.Claim) { m.note(func() { m.claims = append(m.claims, c) }) }
-	config.Revoked = func(c *microbatch.Claim) { m.note(func() { m.revoked = append(m.revoked, c) }) }
+	assigned, revoked := config.Assigned, config.Revoked
+	config.Assigned = func(c *microbatch.Claim) {
+		if assigned != nil {
+			assigned(c)
+		}
+		m.note(func() { m.claims = append(m.claims, c) })
+	}
+	config.Revoked = func(c *microbatch.Claim) {
+		if revoked != nil {
+			revoked(c)
+		}
+		m.note(func() { m.revoked = append(m.revoked, c) })
+	}
 	s, err := microbatch.NewSubscriber(config, logger())
 	if err != nil {
 		t.Fatal(err)

@@ -27,6 +27,7 @@ type reader struct {
 	frame    frame
 	batch    *sarama.ConsumerMessage
 	position int64 // next offset at the earliest
+	handed   int64 // position after the last batch that was handed out
 	beatAt   int64 // position at the last heartbeat
 	room     int
 }
@@ -37,7 +38,7 @@ func newReader(g *group, c *Claim, sess sarama.ConsumerGroupSession, from sarama
 		in: from.Messages(), logEnd: from.HighWaterMarkOffset,
 		out:      make(chan *sarama.ConsumerMessage),
 		quiet:    newQuiet(g, c),
-		position: c.Start.Offset,
+		position: c.Start.Offset, handed: c.Start.Offset,
 	}
 	if errs, ok := from.(interface {
 		Errors() <-chan *sarama.ConsumerError
@@ -104,6 +105,7 @@ func (r *reader) fill(m *sarama.ConsumerMessage, linger *time.Timer) bool {
 		}
 		select {
 		case out <- r.batch:
+			r.handed = r.position
 			return true
 		case <-expired:
 			expired = nil
@@ -124,6 +126,7 @@ func (r *reader) fill(m *sarama.ConsumerMessage, linger *time.Timer) bool {
 	for {
 		select {
 		case r.out <- r.batch:
+			r.handed = r.position
 			return true
 		case err, ok := <-r.revoked:
 			if ok { // an error: sarama goes on
