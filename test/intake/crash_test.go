@@ -2,9 +2,18 @@ package intake_test
 
 import (
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ThreeDotsLabs/watermill"
+
+	"github.com/millrank/millrank/event"
+	"github.com/millrank/millrank/handlers"
+	"github.com/millrank/millrank/sim"
+	"github.com/millrank/millrank/wire"
 )
 
 // onBoth runs a test on both brokers, with some partitions, shards and seeds.
@@ -123,5 +132,62 @@ func TestTerminated(t *testing.T) {
 		})
 		w.awaitDone()
 		w.check(true)
+	})
+}
+
+// TestReplay: what a restart works through again it publishes nothing of, and it says how much that is, and why.
+func TestReplay(t *testing.T) {
+	onBoth(t, 1, func(t *testing.T, w *world, rng *rand.Rand) {
+		logs := w.liveLogs(rng.Uint64(), 6000)
+		half := make([][]sim.Record, len(logs))
+		for p := range logs {
+			half[p], logs[p] = logs[p][:3000], logs[p][3000:]
+		}
+		w.produce(half)
+		w.runOnce()
+		commits, before := w.commits(), w.readAll(w.topics.Updates, w.shards)
+
+		log := watermill.NewCaptureLogger()
+		m := startMember(t, w.member(), wrap{logger: log})
+		w.eventually("all is replayed", func() bool {
+			list := m.intake.Status()
+			return len(list) == w.partitions && !slices.ContainsFunc(list, func(s handlers.PartitionStatus) bool { return s.Replaying })
+		})
+		decided, _ := m.intake.Decided()
+		var replayed int64
+		for _, c := range commits {
+			replayed += c.through - c.offset + 1
+		}
+		if decided[event.Replayed] != replayed {
+			t.Errorf("%d records were replayed, want %d", decided[event.Replayed], replayed)
+		}
+		w.produce(logs)
+		w.awaitDone()
+		for shard, messages := range w.readAll(w.topics.Updates, w.shards) {
+			for _, record := range messages[len(before[shard]):] {
+				_, _, update, err := wire.DecodeUpdate(record.Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if through := commits[update.Source].through; update.AsOf < through || update.AsOf == through && len(update.Cells) > 0 {
+					t.Errorf("partition %d, processed through %d before: published %d cells as of %d", update.Source, through, len(update.Cells), update.AsOf)
+				}
+			}
+		}
+		w.check(false)
+
+		told := 0
+		for _, line := range log.Captured()[watermill.InfoLogLevel] {
+			if strings.HasPrefix(line.Msg, "replaying: open panes and the seen event IDs are built up again") {
+				c := commits[line.Fields["partition"].(int)]
+				if line.Fields["from"] != c.offset || line.Fields["through"] != c.through || line.Fields["records_max"] != c.through-c.offset+1 {
+					t.Errorf("the log says %v of a replay from %d through %d", line.Fields, c.offset, c.through)
+				}
+				told++
+			}
+		}
+		if told != w.partitions {
+			t.Errorf("the log tells of %d replays, want %d", told, w.partitions)
+		}
 	})
 }
