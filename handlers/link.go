@@ -78,10 +78,11 @@ func (l *Link) topic(name string) chan *message.Message {
 func (l *Link) Publish(topic string, messages ...*message.Message) error {
 	out := l.topic(topic)
 	for _, m := range messages {
+		ctx := m.Context() // as it is now: whoever takes the message may give it another one
 		select {
 		case out <- m:
-		case <-m.Context().Done():
-			return context.Cause(m.Context())
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		case <-l.closed:
 			return errLinkClosed
 		}
@@ -89,8 +90,8 @@ func (l *Link) Publish(topic string, messages ...*message.Message) error {
 		case <-m.Acked():
 		case <-m.Nacked():
 			return ErrRefused
-		case <-m.Context().Done():
-			return context.Cause(m.Context())
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
 	}
 	return nil
