@@ -23,10 +23,11 @@ type Link struct {
 	topics  map[string]chan *message.Message
 	holders int
 	free    chan struct{} // closed while there are no holders
+	closing bool
+	ended   bool           // closed is closed: told to close, and nobody held it
+	users   sync.WaitGroup // subscriptions; there are no new ones once it has ended
 
 	closed chan struct{}
-	close  sync.Once
-	users  sync.WaitGroup
 }
 
 // ErrRefused says that the next handler has refused a message.
@@ -54,8 +55,17 @@ func (l *Link) Hold() (release func()) {
 		defer l.mu.Unlock()
 		if l.holders--; l.holders == 0 {
 			close(l.free)
+			l.endIfDue()
 		}
 	})
+}
+
+// endIfDue ends the link when it has been told to close and nobody holds it. mu is held.
+func (l *Link) endIfDue() {
+	if l.closing && l.holders == 0 && !l.ended {
+		l.ended = true
+		close(l.closed)
+	}
 }
 
 func (l *Link) unheld() <-chan struct{} {
@@ -101,6 +111,12 @@ func (l *Link) Publish(topic string, messages ...*message.Message) error {
 // subscriber may take several before it has acknowledged the first. Subscribers of one topic share its messages.
 func (l *Link) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
 	in, out := l.topic(topic), make(chan *message.Message)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended {
+		close(out)
+		return out, nil
+	}
 	l.users.Go(func() {
 		defer close(out)
 		done := ctx.Done()
@@ -123,10 +139,11 @@ func (l *Link) Subscribe(ctx context.Context, topic string) (<-chan *message.Mes
 
 // Close waits until nobody holds the link, then ends all subscriptions, and refuses what is published from now on.
 func (l *Link) Close() error {
-	l.close.Do(func() {
-		<-l.unheld()
-		close(l.closed)
-	})
+	l.mu.Lock()
+	l.closing = true
+	l.endIfDue()
+	l.mu.Unlock()
+	<-l.closed
 	l.users.Wait()
 	return nil
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"go.uber.org/goleak"
@@ -268,4 +270,87 @@ func TestLinkHeld(t *testing.T) {
 	second()
 	within(t, "the link is closed", closed)
 	within(t, "the subscription has ended", done)
+}
+
+// TestLinkHeldAnew: one holder comes as another one leaves, when the link has been told to close.
+func TestLinkHeldAnew(t *testing.T) {
+	for range 200 {
+		link := handlers.NewLink()
+		release := link.Hold()
+		subscribe(t.Context(), t, link, "topic", func(*message.Message) error { return nil })
+		closed := make(chan struct{})
+		go func() { _ = link.Close(); close(closed) }()
+		for i := range 5 {
+			before := release
+			// The next one is there before this one leaves, or comes just after: then it may be too late.
+			if i%2 == 0 {
+				release = link.Hold()
+				before()
+			} else {
+				before()
+				release = link.Hold()
+			}
+		}
+		m, stop := context.WithTimeout(t.Context(), patience)
+		if err := link.Publish("topic", message.NewMessageWithContext(m, "m", nil)); errors.Is(err, context.DeadlineExceeded) {
+			t.Error("a message is neither taken nor refused")
+		}
+		stop()
+		release()
+		within(t, "the link is closed", closed)
+	}
+}
+
+// TestLinkRaces: publishers, subscribers, holders and closers at once. Every Publish that says so has been handled, exactly once.
+func TestLinkRaces(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	rng := newRand(t, rand.Uint64())
+	for range 100 {
+		link := handlers.NewLink()
+		var mu sync.Mutex
+		handled := map[string]int{}
+		handle := func(m *message.Message) error {
+			mu.Lock()
+			defer mu.Unlock()
+			handled[m.UUID]++
+			return nil
+		}
+		var published sync.Map
+		var all sync.WaitGroup
+		seeds := [3]uint64{rng.Uint64(), rng.Uint64(), rng.Uint64()}
+		for p, seed := range seeds {
+			all.Go(func() {
+				dice := rand.New(rand.NewPCG(seed, 1))
+				for i := range dice.IntN(50) {
+					ctx, cancel := context.WithTimeout(t.Context(), time.Duration(dice.IntN(2000))*time.Microsecond)
+					id := fmt.Sprintf("%d/%d", p, i)
+					if link.Publish("topic", message.NewMessageWithContext(ctx, id, nil)) == nil {
+						published.Store(id, true)
+					}
+					cancel()
+				}
+			})
+			all.Go(func() {
+				ctx, cancel := context.WithCancel(t.Context())
+				done := subscribe(ctx, t, link, "topic", handle)
+				if seed%2 == 0 {
+					cancel()
+				}
+				<-done
+				cancel()
+			})
+			all.Go(func() {
+				release := link.Hold()
+				release()
+				_ = link.Close()
+			})
+		}
+		all.Wait()
+		published.Range(func(id, _ any) bool {
+			if handled[id.(string)] != 1 {
+				t.Errorf("message %v was handled %d times", id, handled[id.(string)])
+			}
+			return true
+		})
+	}
 }
