@@ -89,8 +89,13 @@ func (s session) Setup(sess sarama.ConsumerGroupSession) error {
 	return err
 }
 
-// Cleanup has nothing to do: each claim commits when it is over.
-func (s session) Cleanup(sarama.ConsumerGroupSession) error { return nil }
+// Cleanup has not much to do: each claim commits when it is over.
+func (s session) Cleanup(sess sarama.ConsumerGroupSession) error {
+	if errors.Is(context.Cause(sess.Context()), sarama.ErrFencedInstancedId) { // joining again would throw the other one out in turn
+		s.stop(fmt.Errorf("group.instance.id %q: another member of group %s has taken it; give each process one of its own: %w", s.config.GroupInstanceID, s.config.GroupID, sarama.ErrFencedInstancedId))
+	}
+	return nil
+}
 
 // ConsumeClaim serves one partition until it is taken away.
 func (s session) ConsumeClaim(sess sarama.ConsumerGroupSession, from sarama.ConsumerGroupClaim) error {

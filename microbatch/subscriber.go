@@ -19,8 +19,11 @@ import (
 type SubscriberConfig struct {
 	Connection
 
-	GroupID            string        // group.id
-	GroupInstanceID    string        // group.instance.id: static membership; a restart within the session timeout gets the same partitions without a rebalance. Empty: none
+	GroupID string // group.id
+	// GroupInstanceID is group.instance.id: static membership. Closing such a member doesn't leave the group: its
+	// partitions wait for it until the session timeout has passed, and if it is back by then it has them at once,
+	// while all others go on. It needs another value for each process, and a Subscriber for each topic. Empty: none.
+	GroupInstanceID    string
 	AssignmentStrategy string        // partition.assignment.strategy: cooperative-sticky (a rebalance stops only the partitions that move), sticky, range or roundrobin
 	SessionTimeout     time.Duration // session.timeout.ms
 	HeartbeatInterval  time.Duration // heartbeat.interval.ms
