@@ -29,10 +29,11 @@ type group struct {
 	failures atomic.Int32 // to look, in a row
 	joins    atomic.Int32 // since a session was last begun
 
-	mu     sync.Mutex
-	facts  topicFacts
-	found  found            // by Setup
-	claims map[int32]*Claim // the newest of each partition
+	mu      sync.Mutex
+	facts   topicFacts
+	found   found            // by Setup
+	claims  map[int32]*Claim // the newest of each partition
+	givenUp map[int32]int    // how often in a row
 }
 
 // found is where partitions begin that a session begins with. It is of use in that generation of
@@ -110,6 +111,7 @@ func (s session) ConsumeClaim(sess sarama.ConsumerGroupSession, from sarama.Cons
 	}
 	s.commit.add(c, sess)
 
+	began := time.Now()
 	r := newReader(s.group, c, sess, from)
 	read := make(chan struct{})
 	go func() {
@@ -138,11 +140,28 @@ func (s session) ConsumeClaim(sess sarama.ConsumerGroupSession, from sarama.Cons
 		s.config.Revoked(c)
 	}
 	if cause != nil {
-		logger.Error("partition given up", cause, nil)
+		wait := s.givesUp(c, time.Since(began))
+		logger.Error("partition given up; the member leaves the session, for it to be assigned anew", cause, watermill.LogFields{"after": wait.String()})
+		r.rest(wait)
 	} else {
 		logger.Info("partition released", nil)
 	}
 	return err
+}
+
+// givesUp returns how long to wait until a partition that its claim gives up is assigned anew. It costs this member all its
+// partitions for a moment, so what happens again and again happens more seldom.
+func (g *group) givesUp(c *Claim, lasted time.Duration) time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if lasted > g.config.RetryMax {
+		delete(g.givenUp, c.Partition)
+	}
+	g.givenUp[c.Partition]++
+	if n := g.givenUp[c.Partition]; n > 1 {
+		return backoff(g.config, n-2)
+	}
+	return 0
 }
 
 var errOver = errors.New("the partition is no longer assigned to this member")

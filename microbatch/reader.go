@@ -208,3 +208,18 @@ func (r *reader) sessionOver() {
 	}
 	r.claim.over(cause, lost)
 }
+
+// rest waits after the claim has ended, unless the session ends or the partition is taken away.
+func (r *reader) rest(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	for open := true; open; {
+		select {
+		case <-timer.C:
+			return
+		case <-r.session.Done():
+			return
+		case _, open = <-r.revoked:
+		}
+	}
+}

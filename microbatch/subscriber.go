@@ -234,7 +234,7 @@ func (s *Subscriber) connect(ctx context.Context, stop func(), topic string) (*g
 		logger: s.logger.With(watermill.LogFields{"topic": topic, "consumer_group": s.config.GroupID}),
 		out:    make(chan *message.Message),
 		over:   ctx.Done(), closing: s.closing,
-		claims: map[int32]*Claim{},
+		claims: map[int32]*Claim{}, givenUp: map[int32]int{},
 	}
 	g.commit = newCommitter(g)
 	g.stop = func(err error) {
