@@ -26,8 +26,7 @@ type fold struct {
 
 	// chain is held while a message goes through both handlers, so that batches stay in order.
 	chain sync.Mutex
-	batch batch               // in the chain
-	ahead []microbatch.Record // plain ones in the chain
+	batch batch // in the chain
 
 	// mu guards the rest: acknowledgements of updates come from goroutines of their own. It is
 	// held for a batch at a time, never for a record.
@@ -44,6 +43,7 @@ type fold struct {
 	committed operators.Checkpoint
 	at        int64 // last offset counted
 	logEnd    int64
+	ahead     []ahead // plain messages in the chain
 }
 
 // replay is what is logged of a replay.

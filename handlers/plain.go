@@ -33,25 +33,43 @@ func newPlainFold(in *Intake) *plainFold {
 	return p
 }
 
-// frame makes a frame of a plain message. Records that were deduplicated, and could not be counted then,
-// go first: both halves see every record.
+// ahead is a plain message that has been given an offset, and has not been acknowledged.
+type ahead struct {
+	uuid   string
+	record microbatch.Record
+}
+
+// frame makes a frame of a plain message. Those before it that were refused, and have not come again yet,
+// go first: both halves of the fold see every record, and what comes again has the offset that it had.
 func (f *fold) frame(msg *message.Message) []byte {
-	n := len(f.ahead)
-	if n > 0 && bytes.Equal(f.ahead[n-1].Value, msg.Payload) {
-		return microbatch.Encode(f.ahead...) // it comes again
-	}
 	f.mu.Lock()
-	offset := f.at + 1 + int64(n)
-	f.mu.Unlock()
-	r := microbatch.Record{Offset: offset, Time: f.intake.config.Now().UnixMilli(), Value: bytes.Clone(msg.Payload)}
+	defer f.mu.Unlock()
+	r := microbatch.Record{Offset: f.at + 1, Time: f.intake.config.Now().UnixMilli(), Value: bytes.Clone(msg.Payload)}
 	if len(msg.Payload) == 0 {
 		r.Value = nil
 	}
 	for _, name := range slices.Sorted(maps.Keys(msg.Metadata)) {
 		r.Headers = append(r.Headers, microbatch.Header{Name: []byte(name), Value: []byte(msg.Metadata[name])})
 	}
-	f.ahead = append(f.ahead, r)
-	return microbatch.Encode(f.ahead...)
+	if !slices.ContainsFunc(f.ahead, func(a ahead) bool { return a.is(msg.UUID, &r) }) {
+		if n := len(f.ahead); n > 0 {
+			r.Offset = f.ahead[n-1].record.Offset + 1
+		}
+		f.ahead = append(f.ahead, ahead{msg.UUID, r})
+	}
+	records := make([]microbatch.Record, len(f.ahead))
+	for i := range f.ahead {
+		records[i] = f.ahead[i].record
+	}
+	return microbatch.Encode(records...)
+}
+
+// is reports whether a message is this one, that comes again.
+func (a *ahead) is(uuid string, r *microbatch.Record) bool {
+	return a.uuid == uuid && bytes.Equal(a.record.Value, r.Value) &&
+		(uuid != "" || slices.EqualFunc(a.record.Headers, r.Headers, func(x, y microbatch.Header) bool {
+			return bytes.Equal(x.Name, y.Name) && bytes.Equal(x.Value, y.Value)
+		}))
 }
 
 func (p *plainFold) run() {

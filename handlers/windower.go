@@ -44,6 +44,9 @@ func (in *Intake) Window(msg *message.Message) error {
 	if f.batch.head.Leaving {
 		f.drain(msg.Context())
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ahead = f.ahead[:0]
 	return nil
 }
 
@@ -68,7 +71,6 @@ func (f *fold) count(payload []byte) ([]deadletters.Letter, error) {
 			dead = append(dead, out)
 		}
 	}
-	f.ahead = f.ahead[:0]
 	f.note(decided, conflicts)
 	if len(dead) == 0 {
 		return nil, nil
