@@ -114,6 +114,9 @@ func TestPlainLettersFail(t *testing.T) {
 			t.Errorf("cell %v: %+v", key, totals)
 		}
 	}
+	if got, _ := r.Decided(); got[event.Late] != 2 || got[event.Malformed] != 1 || got[event.Counted] != 2 {
+		t.Errorf("decided %v", got)
+	}
 }
 
 // TestPlainOthersBetween: between a refused message and its coming again, others come. It doesn't pile up.

@@ -61,9 +61,14 @@ func (f *fold) count(payload []byte) ([]deadletters.Letter, error) {
 	var dead []operators.Outcome
 	var decided [event.Decisions]int64
 	var conflicts int64
+	counted := f.at // what is at or before this comes again, though a dead letter's outcome says what it was
 	for i := range f.batch.records {
 		out := f.part.Count(&f.batch.records[i])
-		decided[out.Decision]++
+		if out.Offset <= counted {
+			decided[event.Repeated]++
+		} else {
+			decided[out.Decision]++
+		}
 		if out.Conflict {
 			conflicts++
 		}
