@@ -32,6 +32,7 @@ type Claim struct {
 
 	ctx     context.Context //nolint:containedctx // the claim's life: done when it is over, and all messages were given up
 	cancel  context.CancelCauseFunc
+	free    chan []byte   // payloads that are acknowledged, to be used again
 	ended   chan struct{} // closed when no more records are to be handed out
 	end     sync.Once
 	refuse  func(error)
@@ -73,7 +74,7 @@ func newClaim(config SubscriberConfig, topic string, partition int32, facts topi
 		Group: config.GroupID, Topic: topic, Partition: partition, Partitions: facts.partitions,
 		Incarnation: incarnation(), Start: start,
 		identity: config.Identity, topicID: facts.id, release: config.ReleaseTimeout,
-		ended: make(chan struct{}), refuse: refuse,
+		free: make(chan []byte, 2), ended: make(chan struct{}), refuse: refuse,
 	}
 	c.wanted.Offset, c.written.Offset, c.untaken = -1, -1, -1
 	// Not a child of the session's context: for a while after the session has ended, handlers

@@ -21,14 +21,13 @@ import (
 // time (zigzag); the key, the value, the number of headers, and each header's name and
 // value. Bytes come after their length plus 1, 0 being null.
 const (
-	frameMagic   = "MRB1"
-	frameHead    = 33
-	frameCount   = 4
-	frameBase    = 8
-	frameTime    = 16
-	frameLogEnd  = 24
-	frameFlags   = 32
-	recordMargin = 4 * binary.MaxVarintLen64 // more than a record's numbers take, its headers aside
+	frameMagic  = "MRB1"
+	frameHead   = 33
+	frameCount  = 4
+	frameBase   = 8
+	frameTime   = 16
+	frameLogEnd = 24
+	frameFlags  = 32
 )
 
 // Flags of a frame.
@@ -97,6 +96,9 @@ func Open(payload []byte) (Batch, error) {
 	if b.Count > len(b.rest) {
 		return Batch{}, fmt.Errorf("%w: %d records can't be in %d bytes", ErrFrame, b.Count, len(b.rest))
 	}
+	if b.Count == 0 && len(b.rest) > 0 {
+		return Batch{}, fmt.Errorf("%w: there is something behind its last record", ErrFrame)
+	}
 	b.left = b.Count
 	return b, nil
 }
@@ -115,6 +117,9 @@ func (b *Batch) Next(r *Record) bool {
 	r.Headers = r.Headers[:0]
 	for ; headers > 0 && b.err == nil; headers-- {
 		r.Headers = append(r.Headers, Header{Name: b.bytes(), Value: b.bytes()})
+	}
+	if b.left == 0 && len(b.rest) > 0 {
+		b.damaged()
 	}
 	return b.err == nil
 }
@@ -168,9 +173,12 @@ type frame struct {
 	next     int64 // offset after the last record
 }
 
-// begin makes an empty frame that has room for a number of bytes.
+// begin makes an empty frame, in the memory that f has, where that has room for a number of bytes.
 func (f *frame) begin(position int64, room int) {
-	f.bytes = make([]byte, frameHead, frameHead+room)
+	if cap(f.bytes) < frameHead+room {
+		f.bytes = make([]byte, frameHead, frameHead+room)
+	}
+	f.bytes = f.bytes[:frameHead]
 	copy(f.bytes, frameMagic)
 	f.count, f.base, f.next = 0, position, position
 }

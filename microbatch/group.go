@@ -253,6 +253,13 @@ func (d deliverer) ConsumeClaim(_ sarama.ConsumerGroupSession, from sarama.Consu
 	for m := range from.Messages() {
 		if !d.handOut(c, c.message(m.Value, m.Headers), c.ended) {
 			c.notTaken(m.Offset)
+			continue
+		}
+		if d.config.ReusePayloads {
+			select {
+			case c.free <- m.Value:
+			default:
+			}
 		}
 	}
 	return nil

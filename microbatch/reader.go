@@ -145,6 +145,12 @@ func (r *reader) fill(m *sarama.ConsumerMessage, linger *time.Timer) bool {
 }
 
 func (r *reader) begin(position int64) {
+	select {
+	case used := <-r.claim.free:
+		r.frame.bytes = used
+	default:
+		r.frame.bytes = nil
+	}
 	r.frame.begin(position, r.room)
 	r.batch = &sarama.ConsumerMessage{Topic: r.claim.Topic, Partition: r.claim.Partition, Offset: position}
 }
@@ -183,6 +189,7 @@ func (r *reader) finish(flags byte) {
 // the broker asked whether it is right that nothing comes.
 func (r *reader) heartbeat() {
 	flags, logEnd := r.quiet.news(r.position)
+	r.frame.bytes = nil
 	r.frame.begin(r.position, 0)
 	beat := &sarama.ConsumerMessage{
 		Topic: r.claim.Topic, Partition: r.claim.Partition, Offset: r.position,

@@ -38,6 +38,7 @@ type SubscriberConfig struct {
 	BatchBytes     int           // a message isn't given another record when it has reached so many bytes
 	BatchLinger    time.Duration // how long a message that isn't full waits for more records
 	SilentInterval time.Duration // a silent partition sends a message without records this often; 0: never
+	ReusePayloads  bool          // a message's payload is written over when it has been acknowledged: saves memory, where neither handlers nor middleware keep it. Intake doesn't
 	ReleaseTimeout time.Duration // how long a claim that is taken away waits for its handler
 	RetryMin       time.Duration // wait after a first Nack; it doubles with each
 	RetryMax       time.Duration // at most

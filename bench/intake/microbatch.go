@@ -24,7 +24,9 @@ const shards = 8
 // microbatch reads by this project's subscriber and a router.
 func (c clients) microbatch(ctx context.Context, topic string, n int64) (result, error) {
 	connection := microbatch.Connection{BootstrapServers: c.brokers}
-	subscriber, err := microbatch.NewSubscriber(microbatch.DefaultSubscriberConfig(connection, newGroup("microbatch")), watermill.NopLogger{})
+	config := microbatch.DefaultSubscriberConfig(connection, newGroup("microbatch"))
+	config.ReusePayloads = true
+	subscriber, err := microbatch.NewSubscriber(config, watermill.NopLogger{})
 	if err != nil {
 		return result{}, err
 	}
@@ -80,7 +82,7 @@ func foldSettings() operators.Settings {
 // the first one was. Nothing is published in that time.
 func (c clients) replay(ctx context.Context, topic string, n int64) (result, error) {
 	s := foldSettings()
-	s.DedupSegment, s.DedupRecords = time.Hour, 1<<30
+	s.DedupSegment, s.DedupRecords = time.Hour, 1<<27
 	group := newGroup("replay")
 	if _, err := c.folding(ctx, topic, n, group, s); err != nil {
 		return result{}, err
@@ -113,7 +115,7 @@ func (c clients) folding(ctx context.Context, topic string, n int64, group strin
 		return result{}, err
 	}
 	from := microbatch.DefaultSubscriberConfig(connection, group)
-	from.Identity = config.Identity()
+	from.Identity, from.ReusePayloads = config.Identity(), true
 	subscriber, err := microbatch.NewSubscriber(from, watermill.NopLogger{})
 	if err != nil {
 		return result{}, err

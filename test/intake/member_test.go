@@ -119,7 +119,7 @@ func newMember(c memberConfig, w wrap) (*running, error) {
 	}
 	sc := microbatch.DefaultSubscriberConfig(connection, c.Topics.Group)
 	sc.AssignmentStrategy, sc.GroupInstanceID, sc.SessionTimeout, sc.HeartbeatInterval = c.Strategy, c.InstanceID, c.SessionTimeout, c.HeartbeatInterval
-	sc.RebalanceTimeout = 5 * time.Second
+	sc.RebalanceTimeout, sc.ReusePayloads = 5*time.Second, true
 	sc.CommitInterval, sc.BatchRecords, sc.ReleaseTimeout = c.CommitInterval, c.BatchRecords, c.ReleaseTimeout
 	sc.SilentInterval, sc.FetchMaxWait, sc.RetryMax = 20*time.Millisecond, 50*time.Millisecond, time.Second
 	sc.Identity, sc.Assigned = ic.Identity(), w.assigned
