@@ -115,10 +115,13 @@ func (f *fold) guard(r any) {
 // commit hands on what may be committed. mu is held.
 func (f *fold) commit() {
 	c, ok := f.part.Commit()
-	if !ok || f.claim == nil {
+	if !ok {
 		return
 	}
 	f.committed = c
+	if f.claim == nil {
+		return
+	}
 	if err := f.claim.Commit(c.LowWater, checkpointState(c)); err != nil {
 		f.logger.Error("commit", err, nil)
 	}

@@ -68,6 +68,7 @@ func TestPlain(t *testing.T) {
 	if got != want || conflicts != wantConflicts {
 		t.Errorf("decided %v with %d conflicts, want %v with %d", got, conflicts, want, wantConflicts)
 	}
+	eventually(t, "the last flush is acknowledged", func() bool { return in.Status()[0].ProcessedThrough == last })
 	status := in.Status()
 	if len(status) != 1 || status[0].Offset != last || status[0].Watermark != outcomes[len(outcomes)-1].W {
 		t.Errorf("status %+v, want offset %d, watermark %d", status, last, outcomes[len(outcomes)-1].W)
