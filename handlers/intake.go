@@ -141,6 +141,8 @@ type Intake struct {
 	mu    sync.Mutex
 	folds map[*microbatch.Claim]*fold
 	plain *plainFold // of messages that aren't microbatch's
+
+	closed bool
 }
 
 // NewIntake returns an Intake.
@@ -169,16 +171,19 @@ func (in *Intake) AddTo(router *message.Router, topic string, events message.Sub
 // Deduplicate publishes to it, and Window subscribes to its topic Deduplicated.
 func (in *Intake) Link() *Link { return in.link }
 
-// Close ends the link, and what an Intake does by itself for plain messages. Call it after the
-// router has been closed.
+// Close ends the link; of plain messages it publishes what is left, for which it waits ten seconds at most. Call it after the
+// router has been closed, and before the publishers are.
 func (in *Intake) Close() error {
+	err := in.link.Close()
 	in.mu.Lock()
-	if in.plain != nil {
-		in.plain.stop()
-		in.plain = nil
-	}
+	in.closed = true
+	plain := in.plain
+	in.plain = nil
 	in.mu.Unlock()
-	return in.link.Close()
+	if plain != nil {
+		plain.stop()
+	}
+	return err
 }
 
 // clock returns milliseconds since the start, by a clock that doesn't go back when the real one does.
@@ -191,6 +196,9 @@ func (in *Intake) foldOf(ctx context.Context) (*fold, error) {
 	claim, ok := microbatch.ClaimOf(ctx)
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	if in.closed {
+		return nil, errLinkClosed
+	}
 	if !ok {
 		if in.plain == nil {
 			in.plain = newPlainFold(in)

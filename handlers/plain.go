@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"bytes"
+	"context"
 	"maps"
 	"slices"
 	"time"
@@ -32,6 +33,9 @@ func newPlainFold(in *Intake) *plainFold {
 	go p.run()
 	return p
 }
+
+// closeTimeout bounds how long Close waits for updates to be published.
+const closeTimeout = 10 * time.Second
 
 // ahead is a plain message that has been given an offset, and has not been acknowledged.
 type ahead struct {
@@ -91,7 +95,11 @@ func (p *plainFold) run() {
 	}
 }
 
+// stop publishes what is left, and waits until it has arrived, for a while.
 func (p *plainFold) stop() {
 	close(p.stopped)
 	<-p.done
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	p.drain(ctx)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/ThreeDotsLabs/watermill/pubsub/gochannel"
+	"go.uber.org/goleak"
 
 	"github.com/millrank/millrank/event"
 	"github.com/millrank/millrank/handlers"
@@ -198,6 +199,42 @@ func TestPlainConcurrent(t *testing.T) {
 	}
 	if len(of) != 8*each/10 {
 		t.Errorf("dead letters of %d messages, want %d", len(of), 8*each/10)
+	}
+}
+
+// TestPlainClose: what is left is published when an Intake is closed. After that it takes nothing more, and leaves nothing running.
+func TestPlainClose(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	updates := &outlet{}
+	in, err := handlers.NewIntake(testConfig(t, updates, &outlet{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	subscribe(t.Context(), t, in.Link(), handlers.Deduplicated, in.Window)
+	for i := range 10 {
+		m := plain(sim.Record{EventID: string(rune('a' + i)), Item: "item", Dims: []string{"eu"}, At: now.UnixMilli(), Value: 1})
+		if err := in.Deduplicate(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		if err := in.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	var n int64
+	for _, totals := range receive(t, updates.all(), 1, 3).cells[0] {
+		n += totals.Count
+	}
+	if n != 10 {
+		t.Errorf("%d of 10 events were published", n)
+	}
+	if err := in.Deduplicate(malformed("{")); err == nil {
+		t.Error("it takes messages after Close")
+	}
+	if status := in.Status(); len(status) > 0 {
+		t.Errorf("after Close it has %+v", status)
 	}
 }
 
