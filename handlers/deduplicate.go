@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"time"
@@ -15,6 +16,7 @@ import (
 // batch is the records of one message, decoded. Its memory is used again for the next one.
 type batch struct {
 	decoder event.Decoder
+	payload []byte
 	head    microbatch.Batch
 	records []operators.Record
 	wrong   []wrong // what can't be read, in order
@@ -45,10 +47,11 @@ func (in *Intake) Deduplicate(msg *message.Message) error {
 	if f.claim == nil {
 		payload = f.frame(msg)
 	}
-	if err := f.deduplicate(payload); err != nil {
+	turn, err := f.deduplicate(payload)
+	if err != nil {
 		return err
 	}
-	next := message.NewMessageWithContext(withFold(msg.Context(), f), msg.UUID, payload)
+	next := message.NewMessageWithContext(context.WithValue(msg.Context(), foldKey{}, turn), msg.UUID, payload)
 	next.Metadata = msg.Metadata
 	if err := in.link.Publish(Deduplicated, next); err != nil {
 		return fmt.Errorf("windower: %w", err)
@@ -56,14 +59,15 @@ func (in *Intake) Deduplicate(msg *message.Message) error {
 	return nil
 }
 
-func (f *fold) deduplicate(payload []byte) error {
+func (f *fold) deduplicate(payload []byte) (turn, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.broken != nil {
-		return fmt.Errorf("%w: %w", errBroken, f.broken)
+		return turn{}, fmt.Errorf("%w: %w", errBroken, f.broken)
 	}
+	f.turn++
 	if err := f.batch.read(payload); err != nil {
-		return err
+		return turn{}, err
 	}
 	defer func() { f.guard(recover()) }()
 	for rest := f.batch.records; len(rest) > 0; {
@@ -74,7 +78,7 @@ func (f *fold) deduplicate(payload []byte) error {
 			f.part.Deduplicate(&chunk[i])
 		}
 	}
-	return nil
+	return turn{f, f.turn}, nil
 }
 
 // read decodes a frame's records.
@@ -83,6 +87,7 @@ func (b *batch) read(payload []byte) error {
 	if b.head, err = microbatch.Open(payload); err != nil {
 		return err
 	}
+	b.payload = payload
 	b.wrong = b.wrong[:0]
 	if cap(b.records) < b.head.Count {
 		b.records = append(b.records[:cap(b.records)], make([]operators.Record, b.head.Count-cap(b.records))...)

@@ -31,6 +31,7 @@ type fold struct {
 	// mu guards the rest: acknowledgements of updates come from goroutines of their own. It is
 	// held for a batch at a time, never for a record.
 	mu        sync.Mutex
+	turn      int64 // of the batch in the chain; each time that it comes is another one
 	part      *operators.Partition
 	idle      watermark.Idle
 	encoder   *wire.Encoder

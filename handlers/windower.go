@@ -16,8 +16,17 @@ import (
 	"github.com/millrank/millrank/sinks/deadletters"
 )
 
-func withFold(ctx context.Context, f *fold) context.Context {
-	return context.WithValue(ctx, foldKey{}, f)
+// turn is a batch on its way through both handlers.
+type turn struct {
+	*fold
+	number int64 // of the batch
+}
+
+// counted is what came of a batch.
+type counted struct {
+	letters []deadletters.Letter
+	through int64 // the last record's offset
+	leaving bool  // it is the last of its claim
 }
 
 // Window is the second handler of the chain: it counts a message's records in their cells,
@@ -27,44 +36,59 @@ func withFold(ctx context.Context, f *fold) context.Context {
 // It returns when the dead letters are safe. Updates it doesn't wait for, unless too many cells are pending; they are
 // published by and by, and only what has arrived is committed.
 func (in *Intake) Window(msg *message.Message) error {
-	f, ok := msg.Context().Value(foldKey{}).(*fold)
+	t, ok := msg.Context().Value(foldKey{}).(turn)
 	if !ok {
 		return errors.New("windower: this message doesn't come from the deduplicate handler, through the Intake's link")
 	}
-	letters, err := f.count(msg.Payload)
+	c, err := t.count()
 	if err != nil {
 		return err
 	}
-	if err := f.sendLetters(msg.Context(), letters); err != nil {
+	if err := t.sendLetters(msg.Context(), c); err != nil {
 		return err
 	}
-	if err := f.flushIfDue(msg.Context()); err != nil {
+	if err := t.flushIfDue(msg.Context()); err != nil {
 		return err
 	}
-	if f.batch.head.Leaving {
-		f.drain(msg.Context())
+	if c.leaving {
+		t.drain(msg.Context())
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.ahead = f.ahead[:0]
+	t.handled()
 	return nil
 }
 
-// count counts the batch, and returns the dead letters.
-func (f *fold) count(payload []byte) ([]deadletters.Letter, error) {
+// handled notes that all is done for the batch. Plain messages among it need no longer be remembered.
+func (t turn) handled() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.number == t.turn {
+		t.ahead = t.ahead[:0]
+	}
+}
+
+// errGivenUp is the error of a batch that comes to the windower after deduplicate has given it up, as it does
+// when the message's context ends (by a middleware's timeout). It comes again, or is on its way again.
+var errGivenUp = errors.New("windower: the message was given up in the meantime")
+
+// count counts the batch.
+func (t turn) count() (counted, error) {
+	f := t.fold
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.broken != nil {
-		return nil, fmt.Errorf("%w: %w", errBroken, f.broken)
+		return counted{}, fmt.Errorf("%w: %w", errBroken, f.broken)
+	}
+	if t.number != f.turn {
+		return counted{}, errGivenUp
 	}
 	defer func() { f.guard(recover()) }()
 	var dead []operators.Outcome
 	var decided [event.Decisions]int64
 	var conflicts int64
-	counted := f.at // what is at or before this comes again, though a dead letter's outcome says what it was
+	before := f.at // what is at or before this comes again, though a dead letter's outcome says what it was
 	for i := range f.batch.records {
 		out := f.part.Count(&f.batch.records[i])
-		if out.Offset <= counted {
+		if out.Offset <= before {
 			decided[event.Repeated]++
 		} else {
 			decided[out.Decision]++
@@ -77,10 +101,13 @@ func (f *fold) count(payload []byte) ([]deadletters.Letter, error) {
 		}
 	}
 	f.note(decided, conflicts)
+	c := counted{through: f.at, leaving: f.batch.head.Leaving}
 	if len(dead) == 0 {
-		return nil, nil
+		return c, nil
 	}
-	return f.letters(payload, dead)
+	var err error
+	c.letters, err = f.letters(dead)
+	return c, err
 }
 
 // note keeps count, and notes whether the partition is quiet.
@@ -121,8 +148,8 @@ func (f *fold) note(decided [event.Decisions]int64, conflicts int64) {
 }
 
 // letters makes dead letters of outcomes, which are in the order of offsets.
-func (f *fold) letters(payload []byte, dead []operators.Outcome) ([]deadletters.Letter, error) {
-	records, err := microbatch.Open(payload)
+func (f *fold) letters(dead []operators.Outcome) ([]deadletters.Letter, error) {
+	records, err := microbatch.Open(f.batch.payload)
 	if err != nil {
 		return nil, err
 	}
@@ -174,27 +201,28 @@ func (b *batch) whatIsWrong(offset int64) string {
 	return b.wrong[i].err
 }
 
-// sendLetters publishes the batch's dead letters, and notes that all up to its last record are safe.
-func (f *fold) sendLetters(ctx context.Context, letters []deadletters.Letter) error {
-	if len(letters) > 0 {
-		messages := make([]*message.Message, len(letters))
-		for i := range letters {
-			messages[i] = letters[i].Message()
+// sendLetters publishes the batch's dead letters, and notes that they are safe.
+func (f *fold) sendLetters(ctx context.Context, c counted) error {
+	if len(c.letters) == 0 {
+		return nil
+	}
+	messages := make([]*message.Message, len(c.letters))
+	for i := range c.letters {
+		messages[i] = c.letters[i].Message()
+	}
+	sent := make(chan error, 1)
+	go func() { sent <- f.intake.config.DeadLetters.Publish(f.intake.config.DeadLettersTopic, messages...) }()
+	select {
+	case err := <-sent:
+		if err != nil {
+			return fmt.Errorf("%d dead letters: %w", len(messages), err)
 		}
-		sent := make(chan error, 1)
-		go func() { sent <- f.intake.config.DeadLetters.Publish(f.intake.config.DeadLettersTopic, messages...) }()
-		select {
-		case err := <-sent:
-			if err != nil {
-				return fmt.Errorf("%d dead letters: %w", len(letters), err)
-			}
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.part.LettersAcked(f.at)
+	f.part.LettersAcked(c.through)
 	f.commit()
 	return nil
 }
