@@ -88,6 +88,13 @@ func each(t *testing.T, partitions int32, test func(t *testing.T, k *kafka, stra
 	}
 }
 
+// eachKafka runs a test against the embedded Kafka, and against a real one, where the strategy doesn't matter.
+func eachKafka(t *testing.T, partitions int32, test func(t *testing.T, k *kafka)) {
+	t.Helper()
+	t.Run("kfake", func(t *testing.T) { test(t, fake(t, partitions, 1)) })
+	t.Run("apache", func(t *testing.T) { test(t, apache(t, partitions)) })
+}
+
 // eachFake runs a test against the embedded Kafka, by each strategy.
 func eachFake(t *testing.T, partitions int32, brokers int, test func(t *testing.T, k *kafka, strategy string)) {
 	for _, strategy := range strategies() {
@@ -189,19 +196,6 @@ func (k *kafka) deleteRecords(t *testing.T, partition int32, to int64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-// stable waits until the group has so many members, and all of them are served.
-func (k *kafka) stable(t *testing.T, members int) {
-	t.Helper()
-	eventually(t, fmt.Sprintf("the group is stable with %d members", members), func() bool {
-		groups, err := k.admin.DescribeGroups(t.Context(), k.group)
-		if err != nil {
-			return false
-		}
-		g := groups[k.group]
-		return g.Err == nil && g.State == "Stable" && len(g.Members) == members
-	})
 }
 
 // settings are those for tests, where things should happen soon.

@@ -131,6 +131,15 @@ func (q *quiet) scan(from int64) (next int64, waiting bool, err error) {
 	if block.Err != sarama.ErrNoError {
 		return 0, false, block.Err
 	}
+	end := block.HighWaterMarkOffset
+	if request.Isolation == sarama.ReadCommitted {
+		end = block.LastStableOffset
+	}
+	if len(block.RecordsSet) == 0 {
+		// Nothing, though there is something below the end: a broker that can't get at it in time, as where old
+		// records lie elsewhere.
+		return from, from < end, nil
+	}
 	next = from
 	given := givenUp{block.AbortedTransactions}
 	for _, set := range block.RecordsSet {

@@ -1,0 +1,230 @@
+package microbatch_test
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// lastBeat returns the last heartbeat of a partition, if there is one that holds. Held: mu.
+func (m *member) lastBeat(partition int32) (delivery, bool) {
+	for i := len(m.beats) - 1; i >= 0; i-- {
+		if m.beats[i].claim.Partition == partition {
+			return m.beats[i], true
+		}
+	}
+	return delivery{}, false
+}
+
+// untilQuiet waits until a partition is said to be quiet at a position.
+func (m *member) untilQuiet(t *testing.T, partition int32, position, logEnd int64) {
+	t.Helper()
+	m.until(t, "the partition is quiet", func() bool {
+		d, ok := m.lastBeat(partition)
+		return ok && d.batch.Quiet && d.batch.Position == position && d.batch.LogEnd == logEnd
+	})
+}
+
+// TestHeartbeats: silent partitions send messages without records, as often as asked for; none wait for
+// a handler that is busy.
+func TestHeartbeats(t *testing.T) {
+	k := fake(t, 2, 1)
+	k.produce(t, 0, 0, 10)
+	config := k.settings("sticky")
+	config.SilentInterval = 50 * time.Millisecond
+	var busy atomic.Bool
+	m := join(t, k, config, func(d delivery) {
+		if busy.Load() && d.claim.Partition == 1 {
+			<-time.After(300 * time.Millisecond)
+			busy.Store(false)
+		}
+		d.message.Ack()
+	})
+	m.untilAll(t, 10)
+	m.untilQuiet(t, 0, 10, 10)
+	m.untilQuiet(t, 1, 0, 0)
+	count := func() (n [2]int) {
+		m.read(func() {
+			for _, d := range m.beats {
+				n[d.claim.Partition]++
+			}
+		})
+		return n
+	}
+	before := count()
+	<-time.After(time.Second)
+	after := count()
+	for p := range 2 {
+		if n := after[p] - before[p]; n < 12 || n > 22 {
+			t.Errorf("partition %d: %d heartbeats in 20 intervals", p, n)
+		}
+	}
+	busy.Store(true)
+	eventually(t, "it isn't busy any more", func() bool { return !busy.Load() })
+	m.read(func() {
+		var last time.Time
+		for _, d := range m.beats {
+			if d.claim.Partition != 1 {
+				continue
+			}
+			if d.at.Sub(last) < 10*time.Millisecond {
+				t.Errorf("two heartbeats within %v", d.at.Sub(last))
+			}
+			last = d.at
+		}
+	})
+}
+
+// TestNoHeartbeats: they can be turned off.
+func TestNoHeartbeats(t *testing.T) {
+	k := fake(t, 1, 1)
+	config := k.settings("sticky")
+	config.SilentInterval = 0
+	m := join(t, k, config, ack)
+	m.untilOwns(t, 1)
+	<-time.After(200 * time.Millisecond)
+	m.leave(t)
+	if len(m.beats) != 1 || !m.beats[0].batch.Leaving {
+		t.Errorf("%d heartbeats, want only the last message", len(m.beats))
+	}
+}
+
+// TestQuiet: a partition is quiet when all that the broker has was delivered; not before, and not any
+// more when something has come.
+func TestQuiet(t *testing.T) {
+	eachKafka(t, 2, func(t *testing.T, k *kafka) {
+		k.produce(t, 0, 0, 1000)
+		config := k.settings("sticky")
+		config.BatchRecords = 100
+		m := join(t, k, config, ack)
+		m.untilAll(t, 1000)
+		m.untilQuiet(t, 0, 1000, 1000)
+		m.untilQuiet(t, 1, 0, 0)
+		k.produce(t, 0, 1000, 1000)
+		m.untilAll(t, 2000)
+		m.untilQuiet(t, 0, 2000, 2000)
+		m.read(func() {
+			for _, d := range m.beats {
+				b := d.batch
+				if b.Quiet && (b.LogEnd < b.Position || b.Unsure || d.claim.Partition == 0 && b.Position != 1000 && b.Position != 2000) {
+					t.Errorf("partition %d was said to be quiet at %d, its log's end %d", d.claim.Partition, b.Position, b.LogEnd)
+				}
+			}
+		})
+	})
+}
+
+// TestNotQuiet: a partition isn't quiet while the broker has records that don't come.
+func TestNotQuiet(t *testing.T) {
+	// The consumer's fetches, which wait for records, find nothing.
+	t.Run("seen", func(t *testing.T) {
+		testNotQuiet(t, func(r *kmsg.FetchRequest) kmsg.Response {
+			if r.MaxWaitMillis == 0 {
+				return nil
+			}
+			return r.ResponseKind()
+		})
+	})
+	// No fetch finds anything, as from a broker that takes long to get at old records.
+	t.Run("not seen", func(t *testing.T) {
+		testNotQuiet(t, func(r *kmsg.FetchRequest) kmsg.Response {
+			response := r.ResponseKind().(*kmsg.FetchResponse)
+			for _, topic := range r.Topics {
+				at := kmsg.NewFetchResponseTopic()
+				at.Topic = topic.Topic
+				for _, p := range topic.Partitions {
+					partition := kmsg.NewFetchResponseTopicPartition()
+					partition.Partition, partition.HighWatermark, partition.LastStableOffset = p.Partition, 20, 20
+					partition.RecordBatches = []byte{}
+					at.Partitions = append(at.Partitions, partition)
+				}
+				response.Topics = append(response.Topics, at)
+			}
+			return response
+		})
+	})
+}
+
+func testNotQuiet(t *testing.T, answer func(*kmsg.FetchRequest) kmsg.Response) {
+	t.Parallel()
+	k := fake(t, 1, 1)
+	k.produce(t, 0, 0, 10)
+	m := join(t, k, k.settings("sticky"), ack)
+	m.untilAll(t, 10)
+	m.untilQuiet(t, 0, 10, 10)
+	var paused atomic.Bool
+	paused.Store(true)
+	k.cluster.ControlKey(int16(kmsg.Fetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		k.cluster.KeepControl()
+		if !paused.Load() {
+			return nil, nil, false
+		}
+		response := answer(r.(*kmsg.FetchRequest))
+		return response, nil, response != nil
+	})
+	k.produce(t, 0, 10, 10)
+	m.until(t, "the records are seen to wait", func() bool {
+		d, _ := m.lastBeat(0)
+		return d.batch.Unsure && d.batch.LogEnd == 20
+	})
+	since := time.Now()
+	<-time.After(200 * time.Millisecond)
+	m.read(func() {
+		for _, d := range m.beats {
+			if d.at.After(since) && d.batch.Quiet {
+				t.Errorf("it was said to be quiet at %d, while records wait", d.batch.Position)
+			}
+		}
+	})
+	paused.Store(false)
+	m.untilAll(t, 20)
+	m.untilQuiet(t, 0, 20, 20)
+}
+
+// TestUnsure: a broker that doesn't answer, or has no answer, makes heartbeats unsure.
+func TestUnsure(t *testing.T) {
+	for name, inject := range map[string]func(*kfake.Cluster) (mend func()){
+		"has no answer": func(c *kfake.Cluster) func() {
+			return c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Err: kerr.UnknownServerError, Count: -1}).Remove
+		},
+		"doesn't answer": func(c *kfake.Cluster) func() {
+			var mended atomic.Bool
+			c.ControlKey(int16(kmsg.ListOffsets), func(kmsg.Request) (kmsg.Response, error, bool) {
+				c.KeepControl()
+				return nil, nil, !mended.Load()
+			})
+			return func() { mended.Store(true) }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			k := fake(t, 1, 1)
+			k.produce(t, 0, 0, 10)
+			config := k.settings("sticky")
+			config.RequestTimeout = 200 * time.Millisecond
+			m := join(t, k, config, ack)
+			m.untilAll(t, 10)
+			m.untilQuiet(t, 0, 10, 10)
+			mend := inject(k.cluster)
+			m.until(t, "it is unsure", func() bool {
+				d, _ := m.lastBeat(0)
+				return d.batch.Unsure && d.batch.LogEnd == -1
+			})
+			since := time.Now()
+			<-time.After(300 * time.Millisecond)
+			m.read(func() {
+				for _, d := range m.beats {
+					if d.at.After(since) && d.batch.Quiet {
+						t.Error("it was said to be quiet though nobody knows")
+					}
+				}
+			})
+			mend()
+			m.untilQuiet(t, 0, 10, 10)
+		})
+	}
+}
