@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -37,6 +38,8 @@ type Claim struct {
 	end     sync.Once
 	refuse  func(error)
 	release time.Duration
+
+	arrived atomic.Int64 // below it lies the first record of the newest batch: a heartbeat of before is out of date
 
 	mu        sync.Mutex
 	wanted    Committed // by the handler

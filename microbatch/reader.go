@@ -83,6 +83,7 @@ func (r *reader) run() {
 // fill makes a batch that begins with a record, and hands it out. It reports false when
 // the claim is over.
 func (r *reader) fill(m *sarama.ConsumerMessage, linger *time.Timer) bool {
+	r.claim.arrived.Store(m.Offset + 1)
 	r.begin(m.Offset)
 	r.add(m)
 	linger.Reset(r.config.BatchLinger)
