@@ -57,6 +57,7 @@ func Example() {
 		return err
 	})
 	must(0, router.Run(ctx))
+	must(0, publisher.Close())
 	decided, _ := intake.Decided()
 	fmt.Println("dead letters:", decided[event.Malformed])
 	// Output:
