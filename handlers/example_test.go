@@ -91,13 +91,9 @@ func ExampleIntake_gochannel() {
 			break
 		}
 	}
-	go func() {
-		for msg := range updates {
-			msg.Ack()
-		}
-	}()
 	must(0, router.Close())
 	must(0, intake.Close())
+	must(0, out.Close())
 	// Output:
 	// coffee: 3, and 1 duplicate
 }
