@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/goleak"
 
 	"github.com/millrank/millrank/internal/apachekafka"
@@ -258,4 +260,23 @@ func (k *kafka) addPartitions(t *testing.T, total int) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// fetches returns a count of the fetches by consumers that have brought something, of the embedded Kafka.
+func (k *kafka) fetches() func() int64 {
+	var n atomic.Int64
+	last := map[int32]int64{}
+	k.cluster.ControlKey(int16(kmsg.Fetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		k.cluster.KeepControl()
+		for _, topic := range r.(*kmsg.FetchRequest).Topics {
+			for _, p := range topic.Partitions {
+				if before, ok := last[p.Partition]; !ok || before != p.FetchOffset {
+					n.Add(1)
+					last[p.Partition] = p.FetchOffset
+				}
+			}
+		}
+		return nil, nil, false
+	})
+	return n.Load
 }

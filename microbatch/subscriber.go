@@ -132,6 +132,7 @@ func (c SubscriberConfig) consumer() (*sarama.Config, error) {
 	s.Consumer.Fetch.Min = int32(c.FetchMinBytes)
 	s.Consumer.Fetch.Default = int32(c.FetchBytes)
 	s.Consumer.MaxWaitTime = c.FetchMaxWait
+	s.Consumer.Retry.BackoffFunc = func(failed int) time.Duration { return min(backoff(c, failed-1), 2*time.Second) } // 2 s at once would be the default
 	if c.IsolationLevel == "read_committed" {
 		s.Consumer.IsolationLevel = sarama.ReadCommitted
 	}
