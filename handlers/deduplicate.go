@@ -101,36 +101,52 @@ func (b *batch) read(payload []byte) error {
 		}
 		r := &b.records[i]
 		r.Offset, r.Time, r.Kind = raw.Offset, raw.Time, operators.KindEvent
-		err := b.decode(&raw, r)
-		if err == nil && raw.Time == microbatch.NoTimestamp {
-			err = errNoTimestamp
+		text, ok := b.decode(&raw, r)
+		if ok && raw.Time == microbatch.NoTimestamp {
+			text, ok = noTimestamp, false
 		}
-		if err != nil {
+		if !ok {
 			r.Kind = operators.KindMalformed
-			b.wrong = append(b.wrong, wrong{raw.Offset, err.Error()})
+			b.wrong = append(b.wrong, wrong{raw.Offset, text})
 		}
 	}
 	return nil
 }
 
-var errNoTimestamp = fmt.Errorf("the Kafka record has no timestamp; set message.timestamp.type=LogAppendTime on the topic, or have the producer set one")
+const noTimestamp = "the Kafka record has no timestamp; set message.timestamp.type=LogAppendTime on the topic, or have the producer set one"
 
-func (b *batch) decode(raw *microbatch.Record, r *operators.Record) (err error) {
-	if raw.Value == nil && len(raw.Headers) > 0 {
-		for _, h := range raw.Headers {
-			if string(h.Name) == AdvanceWatermark {
-				r.Kind = operators.KindPunctuation
-				r.Advance, err = parseAdvance(string(h.Value))
-				return err
-			}
-		}
-	}
+// decode reads one record, or says what is wrong with it. A decoder's panic makes it a dead letter, where the partition
+// would else stand still for ever; so does that of its error.
+func (b *batch) decode(raw *microbatch.Record, r *operators.Record) (wrong string, ok bool) {
 	defer func() {
-		if r := recover(); r != nil { // a dead letter, where the partition would else stand still for ever
-			err = fmt.Errorf("the decoder panicked: %v", r)
+		if p := recover(); p != nil {
+			wrong, ok = fmt.Sprintf("the decoder panicked: %v", p), false
 		}
 	}()
-	return b.decoder.Decode(raw.Value, &r.Event)
+	var err error
+	if advance, found := advanceOf(raw); found {
+		r.Kind = operators.KindPunctuation
+		r.Advance, err = parseAdvance(advance)
+	} else {
+		err = b.decoder.Decode(raw.Value, &r.Event)
+	}
+	if err != nil {
+		return err.Error(), false
+	}
+	return "", true
+}
+
+// advanceOf returns the header of a punctuation.
+func advanceOf(raw *microbatch.Record) (advance string, found bool) {
+	if raw.Value != nil {
+		return "", false
+	}
+	for _, h := range raw.Headers {
+		if string(h.Name) == AdvanceWatermark {
+			return string(h.Value), true
+		}
+	}
+	return "", false
 }
 
 // parseAdvance reads the time of a punctuation.
