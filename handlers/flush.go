@@ -91,7 +91,7 @@ func (f *fold) encode(shard int, head event.Part, cells []event.Cell) (messages 
 // publish sends one shard's flush, and notes whether it has arrived. Shards go side by side.
 func (f *fold) publish(shard int, messages []*message.Message, err error) {
 	if err == nil {
-		err = f.intake.config.Updates.Publish(f.intake.config.UpdatesTopic, messages...)
+		err = publish(f.intake.config.Updates, f.intake.config.UpdatesTopic, messages)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -109,6 +109,16 @@ func (f *fold) publish(shard int, messages []*message.Message, err error) {
 	}
 	close(f.landed)
 	f.landed = make(chan struct{})
+}
+
+// publish makes a publisher's panic an error: here nothing else would recover from it, and the process would end.
+func publish(to message.Publisher, topic string, messages []*message.Message) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the publisher panicked: %v", p)
+		}
+	}()
+	return to.Publish(topic, messages...)
 }
 
 // drain publishes what is left, and waits until it has arrived, or ctx is done. It is for

@@ -33,6 +33,11 @@ func subscribe(ctx context.Context, t *testing.T, link *handlers.Link, topic str
 		for m := range messages {
 			m.SetContext(context.WithValue(m.Context(), routersKey{}, topic)) // the router does that
 			inHand.Go(func() {
+				defer func() {
+					if recover() != nil { // the router does that, too
+						m.Nack()
+					}
+				}()
 				if handle(m) != nil {
 					m.Nack()
 					return

@@ -211,7 +211,7 @@ func (f *fold) sendLetters(ctx context.Context, c counted) error {
 		messages[i] = c.letters[i].Message()
 	}
 	sent := make(chan error, 1)
-	go func() { sent <- f.intake.config.DeadLetters.Publish(f.intake.config.DeadLettersTopic, messages...) }()
+	go func() { sent <- publish(f.intake.config.DeadLetters, f.intake.config.DeadLettersTopic, messages) }()
 	select {
 	case err := <-sent:
 		if err != nil {
