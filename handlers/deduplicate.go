@@ -63,7 +63,7 @@ func (f *fold) deduplicate(payload []byte) (turn, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.broken != nil {
-		return turn{}, fmt.Errorf("%w: %w", errBroken, f.broken)
+		return turn{}, f.broken
 	}
 	f.turn++
 	if err := f.batch.read(payload); err != nil {

@@ -20,24 +20,30 @@ const retryMax = 10 * time.Second
 // flushIfDue publishes what has changed, when it is time, when it is much, or when a pane
 // has closed. Where too much is pending it waits, and so holds up reading, until there is less.
 func (f *fold) flushIfDue(ctx context.Context) error {
-	c := &f.intake.config
 	for {
-		f.mu.Lock()
-		pending, closed := f.part.Pending()
-		now := c.Now()
-		late := !now.Before(f.flushAt)
-		if late || f.failures == 0 && (closed || pending >= c.FlushCells) {
-			f.flush(now)
-		}
-		wait := f.flushAt.Sub(now)
-		f.mu.Unlock()
-		if pending < c.PendingCells {
+		full, wait := f.flushOnce()
+		if !full {
 			return nil
 		}
 		if err := f.waitOrRetry(ctx, wait); err != nil {
 			return err
 		}
 	}
+}
+
+// flushOnce begins a flush, if that is due. It reports whether too much is pending, and when the next flush is due.
+func (f *fold) flushOnce() (full bool, wait time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	defer func() { f.guard(recover()) }()
+	c := &f.intake.config
+	pending, closed := f.part.Pending()
+	now := c.Now()
+	late := !now.Before(f.flushAt)
+	if late || f.failures == 0 && (closed || pending >= c.FlushCells) {
+		f.flush(now)
+	}
+	return pending >= c.PendingCells, f.flushAt.Sub(now)
 }
 
 // waitOrRetry waits until a flush has landed; where none is under way, until the next is due.
@@ -96,13 +102,15 @@ func (f *fold) publish(shard int, messages []*message.Message, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.inFlight--
-	if err != nil {
+	switch {
+	case f.broken != nil:
+	case err != nil:
 		f.part.Failed(shard)
 		f.failures++
 		wait := min(f.intake.config.FlushInterval<<min(f.failures, 16), retryMax)
 		f.flushAt = f.intake.config.Now().Add(wait)
 		f.logger.Error("updates could not be published; they join the next flush", err, watermill.LogFields{"shard": shard, "after": wait.String()})
-	} else {
+	default:
 		f.part.Acked(shard)
 		f.failures = 0
 		f.commit()
@@ -127,10 +135,18 @@ func (f *fold) drain(ctx context.Context) {
 	if f.settle(ctx) != nil {
 		return
 	}
-	f.mu.Lock()
-	f.flush(f.intake.config.Now())
-	f.mu.Unlock()
+	f.flushAll()
 	_ = f.settle(ctx) // there is nothing left to do if it isn't in time
+}
+
+func (f *fold) flushAll() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.broken != nil {
+		return
+	}
+	defer func() { f.guard(recover()) }()
+	f.flush(f.intake.config.Now())
 }
 
 // settle waits until no flush is under way.

@@ -1,7 +1,6 @@
 package handlers
 
 import (
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -39,7 +38,7 @@ type fold struct {
 	failures  int           // of flushes, in a row
 	inFlight  int           // lanes whose flush is under way
 	landed    chan struct{} // closed when a lane's flush ends, and made anew
-	broken    error         // a panic left the state in pieces
+	broken    error         // a panic left the state in pieces: what is said of it from then on
 	replay    *replay       // while it replays
 	committed operators.Checkpoint
 	at        int64 // last offset counted
@@ -106,9 +105,11 @@ func (f *fold) guard(r any) {
 	if r == nil {
 		return
 	}
-	f.broken = fmt.Errorf("a panic while handling records: %v", r)
-	if f.claim != nil {
+	if f.broken = fmt.Errorf("a panic while handling records: %v", r); f.claim != nil {
 		f.claim.Release(f.broken)
+		f.broken = fmt.Errorf("this partition is being given back: %w", f.broken)
+	} else {
+		f.broken = fmt.Errorf("what was counted can't be relied on; start the process anew: %w", f.broken)
 	}
 	panic(r)
 }
@@ -188,5 +189,3 @@ func (in *Intake) Decided() (decisions [event.Decisions]int64, conflicts int64) 
 	}
 	return decisions, in.conflicts.Load()
 }
-
-var errBroken = errors.New("this partition is being given back")

@@ -2,7 +2,9 @@ package handlers_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -74,5 +76,41 @@ func TestPublisherPanics(t *testing.T) {
 	eventually(t, "the updates are published", func() bool { return len(receive(t, r.updates.all(), 1, 3).cells[0]) == 1 })
 	if len(r.log.find("no publisher today")) == 0 {
 		t.Errorf("the log says nothing of it: %v", r.log.find(""))
+	}
+}
+
+// TestClockPanics: wherever in the handlers there is a panic, no lock is held after it, and the next message is counted, or told why not.
+func TestClockPanics(t *testing.T) {
+	for reading := range 12 {
+		var left atomic.Int64
+		r := newRig(t, func(c *handlers.IntakeConfig) {
+			now := c.Now
+			c.Now = func() time.Time {
+				if left.Load() > 0 && left.Add(-1) == 0 {
+					panic("no time")
+				}
+				return now()
+			}
+		})
+		left.Store(int64(reading))
+		said := make(chan any, 1)
+		for i := range 2 {
+			go func() {
+				var err error
+				defer func() {
+					if p := recover(); p != nil {
+						said <- p
+						return
+					}
+					said <- err
+				}()
+				err = r.Deduplicate(counted(i))
+			}()
+			within(t, fmt.Sprintf("message %d is answered, reading %d of the clock panicking", i, reading), said)
+		}
+		left.Store(0)
+		status := make(chan int, 1)
+		go func() { status <- len(r.Status()) }()
+		within(t, "Status returns", status)
 	}
 }

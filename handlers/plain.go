@@ -3,6 +3,7 @@ package handlers
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -83,16 +84,28 @@ func (p *plainFold) run() {
 	for {
 		select {
 		case <-ticker.C:
-			p.mu.Lock()
-			if p.broken == nil {
-				p.idle.Quiet(p.intake.clock(), 0)
-				p.flush(p.intake.config.Now())
-			}
-			p.mu.Unlock()
+			p.tick()
 		case <-p.stopped:
 			return
 		}
 	}
+}
+
+// tick flushes. A panic there ends up as an error of the next message.
+func (p *plainFold) tick() {
+	defer func() {
+		if r := recover(); r != nil {
+			p.logger.Error("flush", fmt.Errorf("panic: %v", r), nil)
+		}
+	}()
+	p.beQuiet()
+	p.flushAll()
+}
+
+func (p *plainFold) beQuiet() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.idle.Quiet(p.intake.clock(), 0)
 }
 
 // stop publishes what is left, and waits until it has arrived, for a while.

@@ -76,7 +76,7 @@ func (t turn) count() (counted, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.broken != nil {
-		return counted{}, fmt.Errorf("%w: %w", errBroken, f.broken)
+		return counted{}, f.broken
 	}
 	if t.number != f.turn {
 		return counted{}, errGivenUp
