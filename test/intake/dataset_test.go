@@ -11,9 +11,9 @@ import (
 	"github.com/millrank/millrank/sim"
 )
 
-// brokers are those that tests run on.
+// brokers are those that tests run on; with -short, the embedded one alone.
 func brokers() map[string]func(*testing.T) []string {
-	return map[string]func(*testing.T) []string{
+	all := map[string]func(*testing.T) []string{
 		"kfake": func(t *testing.T) []string {
 			t.Helper()
 			kafka, err := embedded.StartKafka(embedded.KafkaOptions{})
@@ -28,6 +28,10 @@ func brokers() map[string]func(*testing.T) []string {
 			return apachekafka.StartTest(t, apachekafka.Options{}).Brokers()
 		},
 	}
+	if testing.Short() {
+		delete(all, "apache")
+	}
+	return all
 }
 
 // dataSettings suit the data sets: an hour's panes, and delays of minutes.
@@ -41,33 +45,35 @@ func dataSettings() operators.Settings {
 // TestDataSets: both real data sets, with injected duplicates, late, future and malformed records, come out as
 // the oracle's cells and dead letters, on both brokers, by one member and by three.
 func TestDataSets(t *testing.T) {
-	for broker, start := range brokers() {
-		t.Run(broker, func(t *testing.T) {
-			servers := start(t)
-			for _, name := range []string{"wikipedia-edits", "online-retail"} {
-				facts, err := sim.Facts(name)
-				if err != nil {
-					t.Fatal(err)
-				}
-				for _, members := range []int{1, 3} {
-					t.Run(fmt.Sprintf("%s by %d", name, members), func(t *testing.T) {
-						w := newWorld(t, servers, dataSettings(), 6, 4)
-						w.produce(sim.Arrive(7, facts, sim.Arrival{
-							Partitions: w.partitions, DelayMean: time.Minute, DelayMax: 9 * time.Minute,
-							Duplicates: 0.02, Late: 0.01, Future: 0.01, Malformed: 0.01, Settings: w.settings,
-						}))
-						for range members {
-							c := w.member()
-							c.BatchRecords = 4096
-							startMember(t, c, wrap{})
-						}
-						began := time.Now()
-						w.awaitDone()
-						t.Logf("%d records in %v", w.total(), time.Since(began))
-						w.check(members > 1) // partitions that move begin at their commit
-					})
-				}
-			}
+	names := []string{"wikipedia-edits", "online-retail"}
+	if testing.Short() {
+		names = names[:1]
+	}
+	for _, name := range names {
+		facts, err := sim.Facts(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const partitions = 6
+		logs := sim.Arrive(7, facts, sim.Arrival{
+			Partitions: partitions, DelayMean: time.Minute, DelayMax: 9 * time.Minute,
+			Duplicates: 0.02, Late: 0.01, Future: 0.01, Malformed: 0.01, Settings: dataSettings(),
 		})
+		for broker, start := range brokers() {
+			servers := start(t)
+			for _, members := range []int{1, 3} {
+				t.Run(fmt.Sprintf("%s/%s by %d", broker, name, members), func(t *testing.T) {
+					w := newWorld(t, servers, dataSettings(), partitions, 4)
+					w.produce(logs)
+					for range members {
+						c := w.member()
+						c.BatchRecords = 4096
+						startMember(t, c, wrap{})
+					}
+					w.awaitDone()
+					w.check(members > 1) // partitions that move begin at their commit
+				})
+			}
+		}
 	}
 }
