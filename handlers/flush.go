@@ -14,68 +14,76 @@ import (
 	"github.com/millrank/millrank/wire"
 )
 
-// retryMax bounds the wait after flushes that failed.
+// retryMax bounds how long a shard that has refused its flush is left alone.
 const retryMax = 10 * time.Second
+
+// lanes is what is under way to the shards. A shard has one flush at a time, and the others don't wait for it.
+type lanes struct {
+	flushes  int64         // how many have been begun
+	inFlight int           // shards whose flush is under way, or has failed and rests
+	flying   int           // cells in those
+	left     int           // cells that the last flush could not take along, since their shards were not free
+	failures []int         // of each shard, in a row
+	landed   chan struct{} // closed when a shard is free again, and made anew
+	hurry    chan struct{} // closed when the fold comes to its end: nothing rests any more
+}
+
+func newLanes(shards int) lanes {
+	return lanes{failures: make([]int, shards), landed: make(chan struct{}), hurry: make(chan struct{})}
+}
 
 // flushIfDue publishes what has changed, when it is time, when it is much, or when a pane
 // has closed. Where too much is pending it waits, and so holds up reading, until there is less.
 func (f *fold) flushIfDue(ctx context.Context) error {
 	for {
-		full, wait := f.flushOnce()
-		if !full {
+		landed, wait := f.flushOnce()
+		if landed == nil {
 			return nil
 		}
-		if err := f.waitOrRetry(ctx, wait); err != nil {
-			return err
+		timer := time.NewTimer(max(wait, time.Millisecond))
+		select {
+		case <-landed:
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return context.Cause(ctx)
 		}
+		timer.Stop()
 	}
 }
 
-// flushOnce begins a flush, if that is due. It reports whether too much is pending, and when the next flush is due.
-func (f *fold) flushOnce() (full bool, wait time.Duration) {
+// flushOnce begins a flush, if that is due. Where too much is pending, it returns what will be closed when
+// a shard is free again, and how long it is until the next flush is due.
+func (f *fold) flushOnce() (landed <-chan struct{}, wait time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	defer func() { f.guard(recover()) }()
 	c := &f.intake.config
 	pending, closed := f.part.Pending()
 	now := c.Now()
-	late := !now.Before(f.flushAt)
-	if late || f.failures == 0 && (closed || pending >= c.FlushCells) {
+	// What waits for a shard that isn't free is no reason: the others would get one empty flush after the other.
+	if !now.Before(f.flushAt) || closed || pending-f.lanes.flying-f.lanes.left >= c.FlushCells {
 		f.flush(now)
 	}
-	return pending >= c.PendingCells, f.flushAt.Sub(now)
-}
-
-// waitOrRetry waits until a flush has landed; where none is under way, until the next is due.
-func (f *fold) waitOrRetry(ctx context.Context, retry time.Duration) error {
-	f.mu.Lock()
-	inFlight, landed := f.inFlight, f.landed
-	f.mu.Unlock()
-	var timeout <-chan time.Time
-	if inFlight == 0 {
-		timer := time.NewTimer(max(retry, time.Millisecond))
-		defer timer.Stop()
-		timeout = timer.C
+	if pending < c.PendingCells {
+		return nil, 0
 	}
-	select {
-	case <-landed:
-		return nil
-	case <-timeout:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return f.lanes.landed, f.flushAt.Sub(now)
 }
 
 // flush begins a flush, to all shards that are free. mu is held.
 func (f *fold) flush(now time.Time) {
 	quiet, idle := f.idle.For()
 	f.flushAt = now.Add(f.intake.config.FlushInterval)
+	f.lanes.flushes++
 	f.part.Flush(f.source, f.incarnation, idle, quiet, func(shard int, head event.Part, cells []event.Cell) {
-		f.inFlight++
 		messages, err := f.encode(shard, head, cells) // now: the cells are lent
-		go f.publish(shard, messages, err)
+		f.lanes.inFlight++
+		f.lanes.flying += len(cells)
+		go f.publish(shard, f.lanes.flushes, len(cells), messages, err)
 	})
+	pending, _ := f.part.Pending()
+	f.lanes.left = pending - f.lanes.flying
 }
 
 // encode makes the messages of one shard's flush.
@@ -95,28 +103,52 @@ func (f *fold) encode(shard int, head event.Part, cells []event.Cell) (messages 
 }
 
 // publish sends one shard's flush, and notes whether it has arrived. Shards go side by side.
-func (f *fold) publish(shard int, messages []*message.Message, err error) {
+func (f *fold) publish(shard int, flush int64, cells int, messages []*message.Message, err error) {
 	if err == nil {
 		err = publish(f.intake.config.Updates, f.intake.config.UpdatesTopic, messages)
 	}
+	if err != nil {
+		f.rest(shard, err)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.inFlight--
+	l := &f.lanes
+	l.inFlight--
+	l.flying -= cells
+	if flush < l.flushes {
+		l.left = 0 // others have been given a flush in the meantime; this shard can be now
+	}
 	switch {
 	case f.broken != nil:
 	case err != nil:
 		f.part.Failed(shard)
-		f.failures++
-		wait := min(f.intake.config.FlushInterval<<min(f.failures, 16), retryMax)
-		f.flushAt = f.intake.config.Now().Add(wait)
-		f.logger.Error("updates could not be published; they join the next flush", err, watermill.LogFields{"shard": shard, "after": wait.String()})
 	default:
+		l.failures[shard] = 0
 		f.part.Acked(shard)
-		f.failures = 0
 		f.commit()
 	}
-	close(f.landed)
-	f.landed = make(chan struct{})
+	close(l.landed)
+	l.landed = make(chan struct{})
+}
+
+// rest waits after a failure, the longer the more there were in a row. The shard isn't free as long.
+func (f *fold) rest(shard int, err error) {
+	f.mu.Lock()
+	f.lanes.failures[shard]++
+	wait := min(f.intake.config.FlushInterval<<min(f.lanes.failures[shard]-1, 16), retryMax)
+	f.mu.Unlock()
+	f.logger.Error("updates could not be published; they join the next flush", err, watermill.LogFields{"shard": shard, "after": wait.String()})
+	var over <-chan struct{}
+	if f.claim != nil {
+		over = f.claim.Context().Done()
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-f.lanes.hurry:
+	case <-over:
+	}
 }
 
 // publish makes a publisher's panic an error: here nothing else would recover from it, and the process would end.
@@ -132,11 +164,23 @@ func publish(to message.Publisher, topic string, messages []*message.Message) (e
 // drain publishes what is left, and waits until it has arrived, or ctx is done. It is for
 // the end of a claim: what arrives now needs not be published again by the next owner.
 func (f *fold) drain(ctx context.Context) {
+	f.hurry()
 	if f.settle(ctx) != nil {
 		return
 	}
 	f.flushAll()
 	_ = f.settle(ctx) // there is nothing left to do if it isn't in time
+}
+
+// hurry ends the rest of shards that have refused a flush, also later ones'.
+func (f *fold) hurry() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	select {
+	case <-f.lanes.hurry:
+	default:
+		close(f.lanes.hurry)
+	}
 }
 
 func (f *fold) flushAll() {
@@ -153,7 +197,7 @@ func (f *fold) flushAll() {
 func (f *fold) settle(ctx context.Context) error {
 	for {
 		f.mu.Lock()
-		inFlight, landed := f.inFlight, f.landed
+		inFlight, landed := f.lanes.inFlight, f.lanes.landed
 		f.mu.Unlock()
 		if inFlight == 0 {
 			return nil

@@ -35,11 +35,9 @@ type fold struct {
 	idle      watermark.Idle
 	encoder   *wire.Encoder
 	flushAt   time.Time
-	failures  int           // of flushes, in a row
-	inFlight  int           // lanes whose flush is under way
-	landed    chan struct{} // closed when a lane's flush ends, and made anew
-	broken    error         // a panic left the state in pieces: what is said of it from then on
-	replay    *replay       // while it replays
+	lanes     lanes
+	broken    error   // a panic left the state in pieces: what is said of it from then on
+	replay    *replay // while it replays
 	committed operators.Checkpoint
 	at        int64 // last offset counted
 	logEnd    int64
@@ -93,7 +91,7 @@ func (in *Intake) newFold(topic string, source, sources int, incarnation uint64,
 		idle:      watermark.NewIdle(in.config.IdleTimeout.Milliseconds(), in.clock()),
 		encoder:   encoder,
 		flushAt:   in.config.Now().Add(in.config.FlushInterval),
-		landed:    make(chan struct{}),
+		lanes:     newLanes(in.config.Shards),
 		committed: from, at: from.LowWater - 1, logEnd: -1,
 	}, nil
 }
