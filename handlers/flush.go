@@ -88,8 +88,7 @@ func (f *fold) flush(now time.Time) {
 
 // encode makes the messages of one shard's flush.
 func (f *fold) encode(shard int, head event.Part, cells []event.Cell) (messages []*message.Message, err error) {
-	sizeMax := f.intake.config.UpdateBytesMax - 1024 // for the head
-	operators.Split(head, cells, sizeMax, wire.CellSize, func(part event.Part, cells []event.Cell) {
+	operators.Split(head, cells, f.cellsMax, wire.CellSize, func(part event.Part, cells []event.Cell) {
 		payload, e := f.encoder.Append(nil, shard, part, cells)
 		if e != nil {
 			err = e

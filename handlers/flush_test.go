@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -273,4 +274,26 @@ func TestFlushFailed(t *testing.T) {
 		t.Errorf("the log says %q", line)
 	}
 	eventually(t, "it is all processed through", func() bool { return r.Status()[0].ProcessedThrough == last })
+}
+
+// TestFlushParts: a flush is cut into messages below the limit, whatever its cells, and is whole on receipt.
+func TestFlushParts(t *testing.T) {
+	for _, source := range []string{"s", strings.Repeat("a long name/", 83)} {
+		r := newRig(t, func(c *handlers.IntakeConfig) { c.UpdateBytesMax, c.Source = 10_000, source })
+		for i := range 3000 {
+			r.send(ofItem(i, fmt.Sprintf("%d-%s", i, strings.Repeat("x", i%900))))
+		}
+		r.flush()
+		got := receive(t, r.updates.all(), 1, 3)
+		if len(got.cells[0]) != 3000 || len(got.flushes[0]) != 1 {
+			t.Errorf("%d cells in flushes as of %v", len(got.cells[0]), got.flushes)
+		}
+		sizes := make([]int, 0)
+		for _, m := range r.updates.all() {
+			sizes = append(sizes, len(m.Payload))
+		}
+		if largest := slices.Max(sizes); largest > 10_000 || largest < 8_000 {
+			t.Errorf("the largest of %d messages has %d bytes", len(sizes), largest)
+		}
+	}
 }

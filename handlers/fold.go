@@ -34,6 +34,7 @@ type fold struct {
 	part      *operators.Partition
 	idle      watermark.Idle
 	encoder   *wire.Encoder
+	cellsMax  int // bytes of cells in an update
 	flushAt   time.Time
 	lanes     lanes
 	broken    error   // a panic left the state in pieces: what is said of it from then on
@@ -76,10 +77,11 @@ func newFold(in *Intake, claim *microbatch.Claim) (*fold, error) {
 }
 
 func (in *Intake) newFold(topic string, source, sources int, incarnation uint64, from operators.Checkpoint) (*fold, error) {
-	encoder, err := wire.NewEncoder(wire.Sender{
+	sender := wire.Sender{
 		Source: in.config.Source, Generation: in.config.Generation,
 		Partition: source, SourcePartitions: sources, ShardPartitions: in.config.Shards,
-	})
+	}
+	encoder, err := wire.NewEncoder(sender)
 	if err != nil {
 		return nil, err
 	}
@@ -90,6 +92,7 @@ func (in *Intake) newFold(topic string, source, sources int, incarnation uint64,
 		part:      operators.NewPartition(in.config.Settings, in.config.Shards, from),
 		idle:      watermark.NewIdle(in.config.IdleTimeout.Milliseconds(), in.clock()),
 		encoder:   encoder,
+		cellsMax:  in.config.UpdateBytesMax - sender.HeadSize(),
 		flushAt:   in.config.Now().Add(in.config.FlushInterval),
 		lanes:     newLanes(in.config.Shards),
 		committed: from, at: from.LowWater - 1, logEnd: -1,

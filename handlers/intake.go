@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -92,6 +93,8 @@ func DefaultIntakeConfig() IntakeConfig {
 	}
 }
 
+const sourceBytesMax = 1000 // each update holds it
+
 // Validate reports all that is wrong, at once.
 func (c IntakeConfig) Validate() error {
 	errs := []error{c.Settings.Validate()}
@@ -102,6 +105,7 @@ func (c IntakeConfig) Validate() error {
 	}
 	wrong(c.Codec.New == nil || c.Codec.Name == "", "codec: missing")
 	wrong(c.Source == "", "source: missing")
+	wrong(len(c.Source) > sourceBytesMax || !utf8.ValidString(c.Source), "source: %.100q is not UTF-8 of at most %d bytes", c.Source, sourceBytesMax)
 	wrong(c.Shards < 1 || c.Shards > 1<<15, "shards: %d is not 1 to 32768", c.Shards)
 	wrong(c.Updates == nil || c.UpdatesTopic == "", "updates: publisher or topic missing")
 	wrong(c.DeadLetters == nil || c.DeadLettersTopic == "", "dead letters: publisher or topic missing")
