@@ -87,7 +87,7 @@ func newMember(c memberConfig, w wrap) (*running, error) {
 	if w.logger != nil {
 		log = w.logger
 	}
-	connection := microbatch.Connection{BootstrapServers: c.Brokers, MetadataMaxAge: time.Second}
+	connection := microbatch.Connection{BootstrapServers: c.Brokers, MetadataMaxAge: time.Second, RequestTimeout: 5 * time.Second}
 	pc := microbatch.DefaultPublisherConfig(connection)
 	pc.DeliveryTimeout, pc.MaxMessageBytes = c.DeliveryTime, 4<<20
 	publisher, err := microbatch.NewPublisher(pc, log)
