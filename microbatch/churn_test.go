@@ -56,7 +56,7 @@ func newFolds(t *testing.T, seed uint64) *folds {
 	}
 }
 
-func (f *folds) wrong(format string, args ...any) {
+func (f *folds) wrongf(format string, args ...any) {
 	f.t.Helper()
 	f.t.Errorf("seed %d: %s", f.seed, fmt.Sprintf(format, args...))
 }
@@ -65,19 +65,19 @@ func (f *folds) wrong(format string, args ...any) {
 func (f *folds) assigned(c *microbatch.Claim) {
 	p, start := c.Partition, c.Start
 	if f.live[p] != nil {
-		f.wrong("partition %d has two owners", p)
+		f.wrongf("partition %d has two owners", p)
 	}
 	f.live[p] = c
 	state := truth(p, start.Offset)
 	switch {
 	case !start.Resumed && (start.Offset != 0 || start.State != ""):
-		f.wrong("partition %d begins at %+v without a commit", p, start)
+		f.wrongf("partition %d begins at %+v without a commit", p, start)
 	case start.Resumed && start.State != state.String():
-		f.wrong("partition %d begins at %+v, but the state there is %v", p, start, state)
+		f.wrongf("partition %d begins at %+v, but the state there is %v", p, start, state)
 	case start.Resumed && !f.asked[p][microbatch.Committed{Offset: start.Offset, State: start.State}]:
-		f.wrong("partition %d begins at %+v, which nobody asked for", p, start)
+		f.wrongf("partition %d begins at %+v, which nobody asked for", p, start)
 	case start.Offset < f.sure[p]:
-		f.wrong("partition %d begins at %d, but %d was committed", p, start.Offset, f.sure[p])
+		f.wrongf("partition %d begins at %d, but %d was committed", p, start.Offset, f.sure[p])
 	}
 	f.of[c] = &state
 }
@@ -97,7 +97,7 @@ func (f *folds) handle(d delivery) {
 	defer f.mu.Unlock()
 	p, state := d.claim.Partition, f.of[d.claim]
 	if d.batch.Position != state.next {
-		f.wrong("partition %d goes on at %d, want %d", p, d.batch.Position, state.next)
+		f.wrongf("partition %d goes on at %d, want %d", p, d.batch.Position, state.next)
 	}
 	if f.rand.IntN(20) == 0 {
 		d.message.Nack()
@@ -114,7 +114,7 @@ func (f *folds) handle(d delivery) {
 		w := microbatch.Committed{Offset: state.next, State: state.String()}
 		f.asked[p][w] = true
 		if err := d.claim.Commit(w.Offset, w.State); err != nil {
-			f.wrong("%v", err)
+			f.wrongf("%v", err)
 		}
 	}
 	if f.rand.IntN(10) == 0 {
@@ -162,7 +162,7 @@ func TestChurn(t *testing.T) {
 				<-time.After(time.Duration(r.IntN(250)) * time.Millisecond)
 			}
 			if len(members) == 0 {
-				members = append(members, f.join(t, k, config))
+				f.join(t, k, config)
 			}
 			eventually(t, "all records are folded", func() bool {
 				f.mu.Lock()

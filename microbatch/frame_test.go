@@ -116,7 +116,7 @@ func TestDamagedFrame(t *testing.T) {
 		microbatch.Record{Offset: 7, Time: 5, Key: []byte("key"), Value: []byte("value"), Headers: []microbatch.Header{{Name: []byte("n"), Value: []byte("v")}}},
 		microbatch.Record{Offset: 9, Time: 6, Value: []byte("value")},
 	)
-	for n := range len(frame) {
+	for n := range frame {
 		b, err := microbatch.Open(frame[:n:n])
 		if err == nil {
 			var r microbatch.Record

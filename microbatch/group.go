@@ -19,6 +19,7 @@ type group struct {
 	config SubscriberConfig
 	topic  string
 	client sarama.Client // for what sarama's consumer group doesn't tell
+	line   *lifeline     // of client, and of the consumer group
 	logger watermill.LoggerAdapter
 	out    chan *message.Message
 	stop   func(error) // for good

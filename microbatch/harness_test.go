@@ -26,7 +26,24 @@ import (
 var apacheKafka = apachekafka.NewShared(apachekafka.Options{})
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(apacheKafka.Main(m), goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick")) // one for the process, which sarama's metrics start
+	goleak.VerifyTestMain(settled{apacheKafka.Main(m)}, metricsTick())
+}
+
+// metricsTick is one goroutine for the process, which sarama's metrics start.
+func metricsTick() goleak.Option {
+	return goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick")
+}
+
+// settled waits after the tests until goroutines that end by themselves have ended: watermill-kafka doesn't wait for
+// sarama's client to close, which may be looking for a broker.
+type settled struct{ tests interface{ Run() int } }
+
+// Run runs the tests.
+func (s settled) Run() int {
+	code := s.tests.Run()
+	for began := time.Now(); goleak.Find(metricsTick()) != nil && time.Since(began) < 5*time.Second; {
+	}
+	return code
 }
 
 // logger logs what Subscribers say when the tests run with -v.

@@ -3,6 +3,7 @@ package microbatch_test
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -196,7 +197,7 @@ func TestSubscriberConfig(t *testing.T) {
 		"fetch.max.wait.ms", "fetch.min.bytes", "max.partition.fetch.bytes", "auto.commit.interval.ms", "batch records", "batch bytes", "batch linger",
 		"silent interval", "release timeout", "retry",
 	} {
-		if !bytes.Contains([]byte(err.Error()), []byte(name+": ")) {
+		if !strings.Contains(err.Error(), name+": ") {
 			t.Errorf("nothing is said of %s: %v", name, err)
 		}
 	}

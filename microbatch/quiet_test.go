@@ -1,6 +1,7 @@
 package microbatch_test
 
 import (
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -12,9 +13,9 @@ import (
 
 // lastBeat returns the last heartbeat of a partition, if there is one that holds. Held: mu.
 func (m *member) lastBeat(partition int32) (delivery, bool) {
-	for i := len(m.beats) - 1; i >= 0; i-- {
-		if m.beats[i].claim.Partition == partition {
-			return m.beats[i], true
+	for _, d := range slices.Backward(m.beats) {
+		if d.claim.Partition == partition {
+			return d, true
 		}
 	}
 	return delivery{}, false

@@ -31,7 +31,7 @@ type SubscriberConfig struct {
 	IsolationLevel     string        // isolation.level: read_committed or read_uncommitted
 	FetchMaxWait       time.Duration // fetch.max.wait.ms; what the group has to say waits behind a fetch, so each step of a rebalance may take as long
 	FetchMinBytes      int           // fetch.min.bytes
-	FetchBytes         int           // max.partition.fetch.bytes: of one partition, in one fetch
+	FetchBytes         int           // max.partition.fetch.bytes: of one partition, in one fetch. Where a handler is slower than the broker, the broker's other partitions wait until it has taken that much
 	CommitInterval     time.Duration // auto.commit.interval.ms: how often what handlers ask for is committed
 
 	BatchRecords   int           // at most so many records in a message
@@ -196,6 +196,7 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 	if err != nil {
 		stop()
 		s.ended()
+		g.line.cut()
 		return nil, errors.Join(err, g.client.Close())
 	}
 	s.running.Go(func() { g.commit.run(ctx) })
@@ -208,16 +209,39 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 		case <-s.closing:
 		case <-ctx.Done():
 		}
+		hurry := time.AfterFunc(s.config.ReleaseTimeout+closeGrace, g.line.cut)
+		defer hurry.Stop()
 		if err := errors.Join(inner.Close(), g.client.Close()); err != nil {
 			g.logger.Error("closing the consumer", err, nil)
 		}
-		<-none // closed: the group's claims are released
+		<-none       // closed: the group's claims are released
+		g.line.cut() // what watermill-kafka hasn't closed yet
 	}()
 	return g.out, nil
 }
 
+// closeGrace is how long Close waits for brokers, besides ReleaseTimeout.
+const closeGrace = 3 * time.Second
+
 // connect makes what a subscription consists of, and looks whether the group can be resumed.
-func (s *Subscriber) connect(ctx context.Context, stop func(), topic string) (*group, *wkafka.Subscriber, error) {
+func (s *Subscriber) connect(ctx context.Context, stop func(), topic string) (_ *group, _ *wkafka.Subscriber, err error) {
+	line := newLifeline(s.config.Connection.withDefaults().ConnectTimeout)
+	connected := make(chan struct{})
+	defer close(connected)
+	go func() {
+		select {
+		case <-connected:
+		case <-ctx.Done():
+			line.cut()
+		case <-s.closing:
+			line.cut()
+		}
+	}()
+	defer func() {
+		if err != nil {
+			line.cut()
+		}
+	}()
 	kafka, err := s.config.consumer()
 	if err != nil {
 		return nil, nil, err
@@ -227,12 +251,14 @@ func (s *Subscriber) connect(ctx context.Context, stop func(), topic string) (*g
 		return nil, nil, err
 	}
 	base.Consumer.IsolationLevel = kafka.Consumer.IsolationLevel
+	line.serve(kafka)
+	line.serve(base)
 	client, err := sarama.NewClient(s.config.BootstrapServers, base)
 	if err != nil {
 		return nil, nil, fmt.Errorf("Kafka at %v: %w", s.config.BootstrapServers, err)
 	}
 	g := &group{
-		config: s.config, topic: topic, client: client,
+		config: s.config, topic: topic, client: client, line: line,
 		logger: s.logger.With(watermill.LogFields{"topic": topic, "consumer_group": s.config.GroupID}),
 		out:    make(chan *message.Message),
 		over:   ctx.Done(), closing: s.closing,
@@ -302,7 +328,7 @@ func (s *Subscriber) fail(err error) {
 }
 
 // Close leaves the group, after handlers have been given ReleaseTimeout to finish, and
-// closes the messages' channels.
+// closes the messages' channels. Where no broker answers it gives up some seconds later.
 func (s *Subscriber) Close() error {
 	s.mu.Lock()
 	if !s.closed {

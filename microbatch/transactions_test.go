@@ -7,14 +7,11 @@ import (
 )
 
 // transactional is a producer whose records belong to transactions.
-type transactional struct {
-	*kgo.Client
-	next int // offset of partition 0
-}
+type transactional struct{ *kgo.Client }
 
 func (k *kafka) transactional(t *testing.T, id string) *transactional {
 	t.Helper()
-	return &transactional{Client: k.connect(t, kgo.TransactionalID(k.group+id))}
+	return &transactional{k.connect(t, kgo.TransactionalID(k.group+id))}
 }
 
 // write writes n records to partition 0 in a transaction that stays open.
