@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -167,7 +168,8 @@ func (f *fold) letters(dead []operators.Outcome) ([]deadletters.Letter, error) {
 func (f *fold) letter(raw *microbatch.Record, r *operators.Record, out operators.Outcome) deadletters.Letter {
 	l := deadletters.Letter{
 		Reason: out.Decision, Topic: f.topic, Partition: int32(f.source), Offset: out.Offset,
-		Timestamp: raw.Time, Key: raw.Key, Value: raw.Value,
+		Timestamp: raw.Time, Key: raw.Key,
+		Value:     bytes.Clone(raw.Value), // publishers may keep it, and the batch's memory may be used again
 		EventTime: event.NoTime, Watermark: out.Watermark, Pane: event.NoTime,
 	}
 	for _, h := range raw.Headers {
