@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -69,6 +70,10 @@ func (f *fold) deduplicate(payload []byte) (turn, error) {
 	if err := f.batch.read(payload); err != nil {
 		return turn{}, err
 	}
+	if f.skipped() {
+		f.giveUp(errSkipped)
+		return turn{}, f.broken
+	}
 	defer func() { f.guard(recover()) }()
 	for rest := f.batch.records; len(rest) > 0; {
 		chunk := rest[:min(warmChunk, len(rest))]
@@ -78,7 +83,19 @@ func (f *fold) deduplicate(payload []byte) (turn, error) {
 			f.part.Deduplicate(&chunk[i])
 		}
 	}
+	if n := len(f.batch.records); n > 0 {
+		f.seen = max(f.seen, f.batch.records[n-1].Offset)
+	}
 	return turn{f, f.turn}, nil
+}
+
+var errSkipped = errors.New("a batch was acknowledged that the handlers had refused, which would lose its dead letters, or what it counts: " +
+	"have no middleware swallow errors (PoisonQueue, IgnoreErrors)")
+
+// skipped reports whether this batch comes after one that is not done with, and that must have been
+// acknowledged all the same. Plain messages that were refused come with the next one (frame).
+func (f *fold) skipped() bool {
+	return f.claim != nil && len(f.batch.records) > 0 && f.batch.records[0].Offset > f.seen && (f.seen > f.at || f.unsafe)
 }
 
 // read decodes a frame's records.

@@ -37,10 +37,12 @@ type fold struct {
 	cellsMax  int // bytes of cells in an update
 	flushAt   time.Time
 	lanes     lanes
-	broken    error   // a panic left the state in pieces: what is said of it from then on
+	broken    error   // the state can't be used any more, and why
 	replay    *replay // while it replays
 	committed operators.Checkpoint
+	seen      int64 // last offset deduplicated
 	at        int64 // last offset counted
+	unsafe    bool  // dead letters at or before that are not published yet
 	logEnd    int64
 	ahead     []ahead // plain messages in the chain
 }
@@ -95,7 +97,7 @@ func (in *Intake) newFold(topic string, source, sources int, incarnation uint64,
 		cellsMax:  in.config.UpdateBytesMax - sender.HeadSize(),
 		flushAt:   in.config.Now().Add(in.config.FlushInterval),
 		lanes:     newLanes(in.config.Shards),
-		committed: from, at: from.LowWater - 1, logEnd: -1,
+		committed: from, seen: from.LowWater - 1, at: from.LowWater - 1, logEnd: -1,
 	}, nil
 }
 
@@ -106,13 +108,18 @@ func (f *fold) guard(r any) {
 	if r == nil {
 		return
 	}
-	if f.broken = fmt.Errorf("a panic while handling records: %v", r); f.claim != nil {
-		f.claim.Release(f.broken)
-		f.broken = fmt.Errorf("this partition is being given back: %w", f.broken)
-	} else {
-		f.broken = fmt.Errorf("what was counted can't be relied on; start the process anew: %w", f.broken)
-	}
+	f.giveUp(fmt.Errorf("a panic while handling records: %v", r))
 	panic(r)
+}
+
+// giveUp has the fold refuse everything from now on, and gives its partition back.
+func (f *fold) giveUp(err error) {
+	if f.claim == nil {
+		f.broken = fmt.Errorf("what was counted can't be relied on; start the process anew: %w", err)
+		return
+	}
+	f.claim.Release(err)
+	f.broken = fmt.Errorf("this partition is being given back: %w", err)
 }
 
 // commit hands on what may be committed. mu is held.

@@ -22,11 +22,17 @@ import (
 // router runs an Intake in a router of its own, on plain messages of a gochannel.
 func router(t *testing.T, in *handlers.Intake, log watermill.LoggerAdapter) *gochannel.GoChannel {
 	t.Helper()
+	return routerWith(t, in, log, func(*message.Router) {})
+}
+
+func routerWith(t *testing.T, in *handlers.Intake, log watermill.LoggerAdapter, with func(*message.Router)) *gochannel.GoChannel {
+	t.Helper()
 	events := gochannel.NewGoChannel(gochannel.Config{BlockPublishUntilSubscriberAck: true}, watermill.NopLogger{})
 	r, err := message.NewRouter(message.RouterConfig{CloseTimeout: patience}, log)
 	if err != nil {
 		t.Fatal(err)
 	}
+	with(r)
 	in.AddTo(r, "events", events)
 	done := make(chan error, 1)
 	go func() { done <- r.Run(t.Context()) }()

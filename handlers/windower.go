@@ -106,6 +106,7 @@ func (t turn) count() (counted, error) {
 	if len(dead) == 0 {
 		return c, nil
 	}
+	f.unsafe = true
 	var err error
 	c.letters, err = f.letters(dead)
 	return c, err
@@ -225,6 +226,7 @@ func (f *fold) sendLetters(ctx context.Context, c counted) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.part.LettersAcked(c.through)
+	f.unsafe = false
 	f.commit()
 	return nil
 }
