@@ -116,3 +116,26 @@ func TestWindowForeign(t *testing.T) {
 		t.Error("it is counted")
 	}
 }
+
+// TestMetadataApart: middleware of the two handlers may run side by side, when a message is given up. Each
+// writes into metadata of its own.
+func TestMetadataApart(t *testing.T) {
+	m := newManual(t)
+	msg := counted(1)
+	msg.Metadata.Set("trace", "7")
+	ctx, cancel := context.WithCancel(t.Context())
+	msg.SetContext(ctx)
+	go func() { m.answers <- m.Deduplicate(msg) }()
+	next := within(t, "the windower gets it", m.windower)
+	cancel()
+	if err := within(t, "Deduplicate gives up", m.answers); err == nil {
+		t.Error("it did not give up")
+	}
+	if next.Metadata.Get("trace") != "7" {
+		t.Errorf("the windower sees %v", next.Metadata)
+	}
+	next.Metadata.Set("windower", "1")
+	if msg.Metadata.Get("windower") != "" {
+		t.Error("what the windower's middleware sets is set in deduplicate's message")
+	}
+}

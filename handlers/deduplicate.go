@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"time"
 
@@ -53,7 +54,7 @@ func (in *Intake) Deduplicate(msg *message.Message) error {
 		return err
 	}
 	next := message.NewMessageWithContext(context.WithValue(msg.Context(), foldKey{}, turn), msg.UUID, payload)
-	next.Metadata = msg.Metadata
+	next.Metadata = maps.Clone(msg.Metadata) // middleware of both handlers may write into it
 	if err := in.link.Publish(Deduplicated, next); err != nil {
 		return fmt.Errorf("windower: %w", err)
 	}

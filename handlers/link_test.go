@@ -64,7 +64,7 @@ func closeLink(t *testing.T, link *handlers.Link) {
 
 // TestLinkOrder: each publisher's messages come in its order, and each Publish returns when its last message is acknowledged.
 func TestLinkOrder(t *testing.T) {
-	defer goleak.VerifyNone(t)
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	link := handlers.NewLink()
 	const publishers, each = 8, 200
 	var mu sync.Mutex
@@ -200,7 +200,7 @@ func TestLinkContextEnds(t *testing.T) {
 
 // TestLinkClose: publishers that wait for a subscriber are told, later ones too, and subscribers end, also later ones. Closing again is fine.
 func TestLinkClose(t *testing.T) {
-	defer goleak.VerifyNone(t)
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	link := handlers.NewLink()
 	published := make(chan error)
 	for i := range 3 {
@@ -226,7 +226,7 @@ func TestLinkClose(t *testing.T) {
 
 // TestLinkCloseInFlight: a message that is being handled when the link is closed can still be acknowledged.
 func TestLinkCloseInFlight(t *testing.T) {
-	defer goleak.VerifyNone(t)
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	link := handlers.NewLink()
 	taken, release := make(chan struct{}), make(chan struct{})
 	done := subscribe(t.Context(), t, link, "topic", func(*message.Message) error { close(taken); <-release; return nil })
@@ -248,7 +248,7 @@ func TestLinkCloseInFlight(t *testing.T) {
 
 // TestLinkHeld: while it is held, a link goes on when its subscriber's context ends, and when it is told to close.
 func TestLinkHeld(t *testing.T) {
-	defer goleak.VerifyNone(t)
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	link := handlers.NewLink()
 	ctx, cancel := context.WithCancel(t.Context())
 	first, second := link.Hold(), link.Hold()
@@ -308,7 +308,7 @@ func TestLinkHeldAnew(t *testing.T) {
 
 // TestLinkRaces: publishers, subscribers, holders and closers at once. Every Publish that says so has been handled, exactly once.
 func TestLinkRaces(t *testing.T) {
-	defer goleak.VerifyNone(t)
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	rng := newRand(t, rand.Uint64())
 	for range 100 {
 		link := handlers.NewLink()

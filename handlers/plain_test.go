@@ -210,7 +210,7 @@ func TestPlainConcurrent(t *testing.T) {
 
 // TestPlainClose: what is left is published when an Intake is closed. After that it takes nothing more, and leaves nothing running.
 func TestPlainClose(t *testing.T) {
-	defer goleak.VerifyNone(t)
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	updates := &outlet{}
 	in, err := handlers.NewIntake(testConfig(t, updates, &outlet{}))
 	if err != nil {
