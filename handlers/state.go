@@ -20,7 +20,10 @@ func parseCheckpoint(lowWater int64, state string) (operators.Checkpoint, error)
 	if err != nil {
 		return c, fmt.Errorf("state %q of the committed offset: %w", state, err)
 	}
-	if c.CountFrom < c.LowWater || c.ProcessedThrough < c.LowWater-1 || c.CountFrom > c.ProcessedThrough+1 {
+	switch {
+	case checkpointState(c) != state: // the numbers are there, but not only they
+		return c, fmt.Errorf("state %q of the committed offset: not as it is written", state)
+	case c.LowWater < 0 || c.CountFrom < c.LowWater || c.ProcessedThrough < c.LowWater-1 || c.CountFrom-1 > c.ProcessedThrough:
 		return c, fmt.Errorf("state %q can't go with the committed offset %d", state, lowWater)
 	}
 	return c, nil
