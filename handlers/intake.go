@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -38,13 +39,19 @@ func JSON(m event.Mapping) (Codec, error) {
 	if _, err := event.NewJSON(m); err != nil {
 		return Codec{}, err
 	}
-	named, region := m, "none"
+	// A copy, in one form: other slices, pointers and time zones that say the same are no other setting.
+	m.EventID, m.Dimensions = append([]string(nil), m.EventID...), append([]string(nil), m.Dimensions...)
+	m.TimeMin, m.TimeMax = m.TimeMin.UTC().Round(0), m.TimeMax.UTC().Round(0)
 	if m.RegionDefault != nil {
-		region = fmt.Sprintf("%q", *m.RegionDefault)
+		region := *m.RegionDefault
+		m.RegionDefault = &region
 	}
-	named.RegionDefault = nil // its address is no part of the name
+	name, err := json.Marshal(m) // every field, and quoted: names can't run into each other
+	if err != nil {
+		return Codec{}, fmt.Errorf("the mapping's name: %w", err)
+	}
 	return Codec{
-		Name: fmt.Sprintf("json %+v, region default %s", named, region),
+		Name: "json " + string(name),
 		New: func() event.Decoder {
 			d, err := event.NewJSON(m)
 			if err != nil {
