@@ -33,18 +33,20 @@ func measure(ctx context.Context, w way, n int64) (round, error) {
 	if err := resetPeakRSS(); err != nil {
 		return round{}, err
 	}
-	cpu, err := cpuTime()
+	begin, err := now()
 	if err != nil {
 		return round{}, err
 	}
-	begin := time.Now()
 	r, err := w.read(ctx, topicName, n)
 	if err != nil {
 		return round{}, err
 	}
-	cpuAfter, err := cpuTime()
+	end, err := now()
 	if err != nil {
 		return round{}, err
+	}
+	if !r.begin.time.IsZero() {
+		begin = r.begin
 	}
 	peak, err := peakRSS()
 	if err != nil {
@@ -52,9 +54,9 @@ func measure(ctx context.Context, w way, n int64) (round, error) {
 	}
 	return round{
 		Records:   r.records,
-		FromStart: float64(r.records) / r.done.Sub(begin).Seconds(),
+		FromStart: float64(r.records) / r.done.Sub(begin.time).Seconds(),
 		FromFirst: float64(r.records) / r.done.Sub(r.first).Seconds(),
-		CPU:       (cpuAfter - cpu).Seconds() / float64(r.records) * 1e6,
+		CPU:       (end.cpu - begin.cpu).Seconds() / float64(r.records) * 1e6,
 		PeakRSS:   peak,
 	}, nil
 }

@@ -87,7 +87,13 @@ func (c clients) replay(ctx context.Context, topic string, n int64) (result, err
 	if _, err := c.folding(ctx, topic, n, group, s); err != nil {
 		return result{}, err
 	}
-	return c.folding(ctx, topic, n, group, s)
+	begin, err := now()
+	if err != nil {
+		return result{}, err
+	}
+	r, err := c.folding(ctx, topic, n, group, s)
+	r.begin = begin
+	return r, err
 }
 
 // folding runs the intake until all records are processed through; where the group has done

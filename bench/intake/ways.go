@@ -13,8 +13,21 @@ type read func(ctx context.Context, topic string, n int64) (result, error)
 // result is how reading went, as the reader saw it.
 type result struct {
 	records int64     // how many it saw, n or more
+	begin   mark      // where what is to be measured began; zero: with the call
 	first   time.Time // when it had the first
 	done    time.Time // when it had the last, before it closed anything
+}
+
+// mark is a moment.
+type mark struct {
+	time time.Time
+	cpu  time.Duration // of this process, up to then
+}
+
+// now returns the mark of this moment.
+func now() (mark, error) {
+	cpu, err := cpuTime()
+	return mark{time.Now(), cpu}, err
 }
 
 // way is one way to read.
