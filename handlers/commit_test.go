@@ -103,7 +103,7 @@ func TestReplay(t *testing.T) {
 	if len(lines) != 2 || !strings.Contains(lines[0], "replaying: open panes and the seen event IDs are built up again") || !strings.HasPrefix(lines[1], "replayed ") {
 		t.Fatalf("the log says %q", lines)
 	}
-	for _, field := range strings.Fields(strings.NewReplacer("map[", "", "]", "").Replace(lines[1])) {
+	for field := range strings.FieldsSeq(strings.NewReplacer("map[", "", "]", "").Replace(lines[1])) {
 		_, _ = fmt.Sscanf(field, "from:%d", &from)
 		_, _ = fmt.Sscanf(field, "records:%d", &records)
 	}

@@ -49,12 +49,12 @@ func TestFingerprintSettings(t *testing.T) {
 }
 
 // is fails the test when a fingerprint has been seen before.
-func is(t *testing.T, seen map[string]string, print, what string) {
+func is(t *testing.T, seen map[string]string, got, what string) {
 	t.Helper()
-	if before, ok := seen[print]; ok {
+	if before, ok := seen[got]; ok {
 		t.Errorf("%s: the same fingerprint as %s", what, before)
 	}
-	seen[print] = what
+	seen[got] = what
 }
 
 // TestFingerprintMapping: it changes with every field of the mapping, and names can't run into each other.

@@ -46,7 +46,7 @@ func JSON(m event.Mapping) (Codec, error) {
 		region := *m.RegionDefault
 		m.RegionDefault = &region
 	}
-	name, err := json.Marshal(m) // every field, and quoted: names can't run into each other
+	name, err := json.Marshal(m) //nolint:musttag // by the fields' own names: every field, and quoted, so that names can't run into each other
 	if err != nil {
 		return Codec{}, fmt.Errorf("the mapping's name: %w", err)
 	}

@@ -1,6 +1,7 @@
 package handlers_test
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
@@ -245,7 +246,7 @@ func compareLetters(t *testing.T, got []deadletters.Letter, log []sim.Record, ou
 			t.Fatalf("%d dead letters, and no more; the next should be %+v", len(got), o)
 		}
 		l := got[i]
-		if l.Offset-first != o.Offset || l.Reason != o.Decision || l.Lateness != o.Lateness && o.Decision == event.Late || string(l.Value) != string(log[n].JSON()) || l.Error == "" {
+		if l.Offset-first != o.Offset || l.Reason != o.Decision || l.Lateness != o.Lateness && o.Decision == event.Late || !bytes.Equal(l.Value, log[n].JSON()) || l.Error == "" {
 			t.Fatalf("dead letter %d is %+v, want %+v", i, l, o)
 		}
 		i++
