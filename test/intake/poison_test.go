@@ -3,6 +3,7 @@ package intake_test
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -72,6 +73,7 @@ func poisons(now time.Time) []poison {
 	malformed("item of a wrong type", with("item_id", "7e1"), "item_id")
 	malformed("an array", "["+with("", "")+"]", "object")
 	malformed("compressed", "\x1f\x8b\x08\x00"+strings.Repeat("\x00", 100), "")
+	malformed("of a schema registry", "\x00\x00\x00\x00\x07"+with("", ""), "")
 	list = append(list,
 		poison{name: "punctuation of no time", headers: []kgo.RecordHeader{{Key: "advance-watermark", Value: []byte("soon")}}, want: event.Malformed, says: "advance-watermark"},
 		poison{name: "punctuation of 2099", headers: []kgo.RecordHeader{{Key: "advance-watermark", Value: []byte("2099-01-01T00:00:00Z")}}, want: event.Future, says: "ahead"},
@@ -83,7 +85,11 @@ func poisons(now time.Time) []poison {
 	for _, item := range []string{`a:b`, `{}`, `\"quoted\"`, `two\nlines`, `'; DROP TABLE cells; --`, "e\u0301", "\u00e9"} {
 		accepted("item "+item, with("item_id", `"`+item+`"`))
 	}
+	for _, region := range []string{``, `%7B:`, `{eu}`, `\"`, `'); --`, "\u2028"} {
+		accepted("region "+region, with("region", `"`+region+`"`))
+	}
 	accepted("a negative value", with("value", "-3"))
+	accepted("a key twice", `{"item_id":7,`+with("", "")[1:])
 	return list
 }
 
@@ -121,14 +127,130 @@ func TestPoison(t *testing.T) {
 			}
 		}
 		var got int64
-		for _, cell := range w.receive().cells[1] {
+		groups, items := map[event.Group]bool{}, map[string]bool{}
+		for key, cell := range w.receive().cells[1] {
 			got += cell.Count
+			groups[key.Group], items[key.Item] = true, true
+		}
+		if len(groups) != 7 || len(items) != 8 || !items["e\u0301"] || !items["\u00e9"] || !items["two\nlines"] || !groups[event.NewGroup("")] {
+			t.Errorf("%d regions and %d items: %v, %v", len(groups), len(items), groups, items)
 		}
 		if got != counted {
 			t.Errorf("%d were counted, want %d", got, counted)
 		}
 		if decided, _ := m.intake.Decided(); decided[event.Counted] != counted {
 			t.Errorf("Decided says %v", decided)
+		}
+	})
+}
+
+// edge is an event at an edge of time, or one that comes twice.
+type edge struct {
+	id        string
+	at        int64 // after the start of a pane, ms
+	value     int64
+	timestamp int64 // of the Kafka record, likewise
+	want      event.Decision
+}
+
+// edges are for panes of 5 s, 1 s of disorder, 2.5 s of allowed lateness, and 5 s ahead.
+func edges() []edge {
+	return []edge{
+		{"start", 0, 1, 0, event.Counted},
+		{"last", 4999, 1, 0, event.Counted},
+		{"end", 5000, 1, 0, event.Counted},            // it is in the next pane
+		{"ahead", 8499, 1, 3499, event.Counted},       // exactly as far as is allowed
+		{"future", 8500, 1, 3499, event.Future},       // 1 ms more
+		{"just in time", 100, 1, 3499, event.Counted}, // W is at 7499
+		{"start", 0, 1, 3499, event.Duplicate},
+		{"start", 0, 7, 3499, event.Duplicate},   // a conflict
+		{"next", 8500, 1, 3500, event.Counted},   // W is at 7500
+		{"too late", 200, 1, 3500, event.Late},   // by 1 ms
+		{"last", 4999, 1, 3500, event.Duplicate}, // though it would be late
+		{"new pane", 5000, 1, 3500, event.Counted},
+		{"no timestamp", 5000, 1, -1, event.Malformed}, // of the record
+	}
+}
+
+// TestPoisonEdges: what is decided at the edges; a sum that runs over; a transaction that is aborted.
+func TestPoisonEdges(t *testing.T) {
+	onKfake(t, 1, func(t *testing.T, w *world, _ *kfake.Cluster, _ *rand.Rand) {
+		pane := time.Now().Truncate(5 * time.Second).UnixMilli()
+		last := int64(-1)
+		write := func(client *kgo.Client, id, item string, at, value, timestamp int64) {
+			t.Helper()
+			r := &kgo.Record{Topic: w.topics.Events, Partition: 2, Timestamp: time.UnixMilli(timestamp), Value: fmt.Appendf(nil,
+				`{"event_id":%q,"item_id":%q,"region":"eu","timestamp":%q,"value":%d}`, id, item, time.UnixMilli(at).UTC().Format(time.RFC3339Nano), value)}
+			if err := client.ProduceSync(t.Context(), r).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+			last = r.Offset
+		}
+		list := edges()
+		for _, e := range list {
+			timestamp := pane + e.timestamp
+			if e.timestamp < 0 {
+				timestamp = -1
+			}
+			write(w.client, e.id, "edge", pane+e.at, e.value, timestamp)
+		}
+		aborted, err := kgo.NewClient(kgo.SeedBrokers(w.brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.TransactionalID(w.topics.Group))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer aborted.Close()
+		if err := aborted.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 5 {
+			write(aborted, fmt.Sprint("aborted", i), "aborted", pane+8000, 1, pane+8000)
+		}
+		if err := aborted.EndTransaction(t.Context(), kgo.TryAbort); err != nil {
+			t.Fatal(err)
+		}
+		most := int64(1) << 53
+		var large []*kgo.Record
+		for i := range 1030 {
+			large = append(large, &kgo.Record{Topic: w.topics.Events, Partition: 2, Timestamp: time.UnixMilli(pane + 8000), Value: fmt.Appendf(nil,
+				`{"event_id":"large %d","item_id":"large","region":"eu","timestamp":%q,"value":%d}`, i, time.UnixMilli(pane+8000).UTC().Format(time.RFC3339Nano), most)})
+		}
+		if err := w.client.ProduceSync(t.Context(), large...).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		write(w.client, "negative", "large", pane+8000, -most, pane+8000) // the sum stays where it ran over
+
+		m := startMember(t, w.member(), wrap{})
+		w.eventually("all are processed", func() bool { return w.commits()[2].through == last })
+		letters, _ := w.letters()
+		var counts [2]int64
+		var duplicates int64
+		for offset, e := range list {
+			l, dead := letters[letter{2, int64(offset)}]
+			if dead != e.want.DeadLetter() || dead && l.Reason != e.want {
+				t.Errorf("%s at %d: a dead letter: %t, %v; want %v", e.id, e.at, dead, l.Reason, e.want)
+			}
+			switch e.want {
+			case event.Counted:
+				counts[e.at/5000]++
+			case event.Duplicate:
+				duplicates++
+			default:
+			}
+		}
+		if len(letters) != 3 || letters[letter{2, 9}].Lateness != 2501 {
+			t.Errorf("%d dead letters; the late one is %+v", len(letters), letters[letter{2, 9}])
+		}
+		for key, cell := range w.receive().cells[2] {
+			switch {
+			case key.Item == "large" && cell.Sum == math.MaxInt64 && cell.Count == 1031 && cell.Min == -most && cell.Max == most:
+			case key.Item == "edge" && cell.Count == counts[(key.Pane-pane)/5000] && cell.Sum == cell.Count:
+			default:
+				t.Errorf("cell %v is %+v", key, cell)
+			}
+		}
+		decided, conflicts := m.intake.Decided()
+		if decided[event.Duplicate] != duplicates || decided[event.Counted] != counts[0]+counts[1]+1031 || conflicts != 1 {
+			t.Errorf("decided %v, with %d conflicts; want %d duplicates, %v in panes, 1 conflict", decided, conflicts, duplicates, counts)
 		}
 	})
 }
