@@ -32,6 +32,7 @@ func (f *inFlight) add(c *microbatch.Claim, n int) {
 
 // TestOneInFlight: a partition's next message comes after the ack of the one before, and in order.
 func TestOneInFlight(t *testing.T) {
+	t.Parallel()
 	k := fake(t, 2, 1)
 	for p := range int32(2) {
 		k.produce(t, p, 0, 500)
@@ -62,6 +63,7 @@ func TestOneInFlight(t *testing.T) {
 // TestNack: a message that was refused comes again, the same, after a wait that doubles; then
 // the next one.
 func TestNack(t *testing.T) {
+	t.Parallel()
 	k := fake(t, 1, 1)
 	k.produce(t, 0, 0, 100)
 	config := k.settings("cooperative-sticky")
@@ -106,6 +108,7 @@ func TestNack(t *testing.T) {
 
 // TestPanic: with Watermill's Recoverer a handler that panics is one that refuses.
 func TestPanic(t *testing.T) {
+	t.Parallel()
 	k := fake(t, 1, 1)
 	k.produce(t, 0, 0, 10)
 	s, err := microbatch.NewSubscriber(k.settings("cooperative-sticky"), logger())

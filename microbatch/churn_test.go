@@ -127,6 +127,7 @@ func (f *folds) handle(d delivery) {
 // TestChurn: members come and go while records do. Each partition has one owner at a time, which
 // resumes where the one before has committed, with the state of then; nothing is skipped.
 func TestChurn(t *testing.T) {
+	t.Parallel()
 	const partitions, steps = 6, 14
 	for _, strategy := range strategies() {
 		t.Run(strategy, func(t *testing.T) {

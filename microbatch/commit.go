@@ -70,6 +70,22 @@ func (k *committer) all() []*Claim {
 	return all
 }
 
+// last writes what a claim wants in the end; again until the release timeout where that fails, as while a cooperative
+// rebalance is going on, in which nobody knows for a moment which generation is the current one.
+func (k *committer) last(c *Claim) {
+	for failed := 0; ; failed++ {
+		k.write(c)
+		if _, _, wanted := c.unwritten(); !wanted {
+			return
+		}
+		select {
+		case <-c.ctx.Done():
+			return
+		case <-time.After(backoff(k.group.config, failed)):
+		}
+	}
+}
+
 // write commits what these claims want, if it is news. What fails is wanted still, and joins the next one.
 func (k *committer) write(claims ...*Claim) {
 	k.writing.Lock()
@@ -140,7 +156,9 @@ func (k *committer) send(s sarama.ConsumerGroupSession, wanted map[*Claim]Commit
 // failed deals with the broker's refusal of a claim's commit.
 func (k *committer) failed(c *Claim, answer sarama.KError) error {
 	switch answer {
-	case sarama.ErrIllegalGeneration, sarama.ErrUnknownMemberId, sarama.ErrFencedInstancedId:
+	case sarama.ErrFencedInstancedId:
+		c.Refuse(k.group.fenced())
+	case sarama.ErrIllegalGeneration, sarama.ErrUnknownMemberId:
 		if k.settle(c, true) >= refusalsMax {
 			c.over(fmt.Errorf("this member is no longer in the group: %w", answer), true)
 		}

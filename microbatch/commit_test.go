@@ -111,6 +111,7 @@ func TestCommitRate(t *testing.T) {
 // TestFailedCommits: whatever becomes of a commit, no more is ever committed than handlers asked
 // for, and in the end all of it is.
 func TestFailedCommits(t *testing.T) {
+	t.Parallel()
 	fault := func(err *kerr.Error, count int) func(*kafka) {
 		return func(k *kafka) {
 			k.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: err, Count: count})
@@ -228,6 +229,7 @@ func TestLastCommit(t *testing.T) {
 // TestMetadataRefused: where a broker takes less metadata than Kafka does by default, the subscriber
 // stops and names the setting.
 func TestMetadataRefused(t *testing.T) {
+	t.Parallel()
 	k := fake(t, 1, 1)
 	k.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.OffsetMetadataTooLarge, Count: -1})
 	k.produce(t, 0, 0, 10)
@@ -236,4 +238,26 @@ func TestMetadataRefused(t *testing.T) {
 	if m.Err() == nil || !strings.Contains(m.Err().Error(), "offset.metadata.max.bytes") {
 		t.Errorf("stopped by %v", m.Err())
 	}
+}
+
+// TestLastCommitAgain: a last commit that is refused is tried again, within the release timeout.
+func TestLastCommitAgain(t *testing.T) {
+	t.Parallel()
+	k := fake(t, 1, 1)
+	k.produce(t, 0, 0, 10)
+	config := k.settings("cooperative-sticky")
+	config.CommitInterval = time.Hour
+	m := join(t, k, config, committing)
+	m.untilAll(t, 10)
+	k.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.IllegalGeneration, Count: 4})
+	m.leave(t)
+	if offset, _ := k.committed(t, 0); offset != 10 {
+		t.Errorf("%d is committed, want 10", offset)
+	}
+	config.ReleaseTimeout = 200 * time.Millisecond
+	m = join(t, k, config, committing)
+	k.produce(t, 0, 10, 10)
+	m.untilAll(t, 10)
+	k.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.UnknownMemberID, Count: -1})
+	within(t, 2*time.Second, "Close", func() { m.leave(t) })
 }

@@ -48,6 +48,7 @@ func repeated(interval time.Duration, f func()) (stop func()) {
 // TestFaults: whatever happens to brokers and connections, records come in order, none is missing, and those that
 // were committed don't come again; soon after it has ended, all is as before.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	const partitions, brokers = 3, 3
 	for name, inject := range map[string]func(*kafka, *rand.Rand) (stop func()){
 		"leaders move": func(k *kafka, r *rand.Rand) func() {

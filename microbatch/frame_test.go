@@ -57,6 +57,7 @@ func equal(a, b microbatch.Record) bool {
 
 // TestFrame: what is written is read.
 func TestFrame(t *testing.T) {
+	t.Parallel()
 	seed := rand.Uint64()
 	r := rand.New(rand.NewPCG(seed, 0))
 	for range 1000 {
@@ -91,6 +92,7 @@ func TestFrame(t *testing.T) {
 
 // TestFrameLimits: the greatest and smallest numbers come back, too.
 func TestFrameLimits(t *testing.T) {
+	t.Parallel()
 	want := []microbatch.Record{
 		{Offset: 0, Time: math.MaxInt64, Value: make([]byte, 1<<20)},
 		{Offset: math.MaxInt64 - 1, Time: microbatch.NoTimestamp, Key: make([]byte, 127)},
@@ -112,6 +114,7 @@ func TestFrameLimits(t *testing.T) {
 // TestDamagedFrame: a frame that is cut off, at whatever byte, is noticed, and what can't be a frame
 // isn't opened.
 func TestDamagedFrame(t *testing.T) {
+	t.Parallel()
 	frame := microbatch.Encode(
 		microbatch.Record{Offset: 7, Time: 5, Key: []byte("key"), Value: []byte("value"), Headers: []microbatch.Header{{Name: []byte("n"), Value: []byte("v")}}},
 		microbatch.Record{Offset: 9, Time: 6, Value: []byte("value")},

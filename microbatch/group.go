@@ -93,10 +93,15 @@ func (s session) Setup(sess sarama.ConsumerGroupSession) error {
 
 // Cleanup has not much to do: each claim commits when it is over.
 func (s session) Cleanup(sess sarama.ConsumerGroupSession) error {
-	if errors.Is(context.Cause(sess.Context()), sarama.ErrFencedInstancedId) { // joining again would throw the other one out in turn
-		s.stop(fmt.Errorf("group.instance.id %q: another member of group %s has taken it; give each process one of its own: %w", s.config.GroupInstanceID, s.config.GroupID, sarama.ErrFencedInstancedId))
+	if errors.Is(context.Cause(sess.Context()), sarama.ErrFencedInstancedId) {
+		s.stop(s.fenced())
 	}
 	return nil
+}
+
+// fenced is why a member stops whose instance ID another one has: joining again would throw that one out in turn.
+func (g *group) fenced() error {
+	return fmt.Errorf("group.instance.id %q: another member of group %s has taken it; give each process one of its own: %w", g.config.GroupInstanceID, g.config.GroupID, sarama.ErrFencedInstancedId)
 }
 
 // ConsumeClaim serves one partition until it is taken away.
@@ -128,7 +133,7 @@ func (s session) ConsumeClaim(sess sarama.ConsumerGroupSession, from sarama.Cons
 		var last frame
 		last.begin(c.takenUpTo(r.handed), 0)
 		s.handOut(c, c.message(last.end(-1, flagLeaving), nil), nil)
-		s.commit.write(c)
+		s.commit.last(c)
 	}
 	s.commit.remove(c)
 	c.cancel(errors.Join(errOver, cause))

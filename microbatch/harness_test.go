@@ -2,6 +2,7 @@ package microbatch_test
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,6 +27,7 @@ import (
 var apacheKafka = apachekafka.NewShared(apachekafka.Options{})
 
 func TestMain(m *testing.M) {
+	_ = flag.Set("test.parallel", "6") // unless it is given: tests wait more than they work
 	goleak.VerifyTestMain(settled{apacheKafka.Main(m)}, metricsTick())
 }
 
@@ -86,7 +88,8 @@ func fake(t *testing.T, partitions int32, brokers int) *kafka {
 func apache(t *testing.T, partitions int32) *kafka {
 	t.Helper()
 	broker := apacheKafka.Broker(t)
-	k := newKafka(t, broker.Brokers(), strings.NewReplacer("/", ".", " ", "_").Replace(t.Name()), nil)
+	name := strings.NewReplacer("/", ".", " ", "_").Replace(t.Name())
+	k := newKafka(t, broker.Brokers(), fmt.Sprintf("%s.%d", name, time.Now().UnixNano()), nil)
 	k.create(t, partitions)
 	return k
 }
@@ -99,8 +102,25 @@ func newKafka(t *testing.T, brokers []string, topic string, cluster *kfake.Clust
 	return k
 }
 
-// each runs a test against the embedded Kafka, and against a real one, by each strategy.
+// each runs a test against the embedded Kafka, and against a real one, by each strategy, all at the same time.
 func each(t *testing.T, partitions int32, test func(t *testing.T, k *kafka, strategy string)) {
+	t.Helper()
+	t.Parallel()
+	for _, strategy := range strategies() {
+		t.Run("kfake/"+strategy, func(t *testing.T) {
+			t.Parallel()
+			test(t, fake(t, partitions, 1), strategy)
+		})
+		t.Run("apache/"+strategy, func(t *testing.T) {
+			t.Parallel()
+			test(t, apache(t, partitions), strategy)
+		})
+	}
+}
+
+// alone is each for tests that measure time, or change what all tests share: one after the other.
+func alone(t *testing.T, partitions int32, test func(t *testing.T, k *kafka, strategy string)) {
+	t.Helper()
 	for _, strategy := range strategies() {
 		t.Run("kfake/"+strategy, func(t *testing.T) { test(t, fake(t, partitions, 1), strategy) })
 		t.Run("apache/"+strategy, func(t *testing.T) { test(t, apache(t, partitions), strategy) })
@@ -110,14 +130,26 @@ func each(t *testing.T, partitions int32, test func(t *testing.T, k *kafka, stra
 // eachKafka runs a test against the embedded Kafka, and against a real one, where the strategy doesn't matter.
 func eachKafka(t *testing.T, partitions int32, test func(t *testing.T, k *kafka)) {
 	t.Helper()
-	t.Run("kfake", func(t *testing.T) { test(t, fake(t, partitions, 1)) })
-	t.Run("apache", func(t *testing.T) { test(t, apache(t, partitions)) })
+	t.Parallel()
+	t.Run("kfake", func(t *testing.T) {
+		t.Parallel()
+		test(t, fake(t, partitions, 1))
+	})
+	t.Run("apache", func(t *testing.T) {
+		t.Parallel()
+		test(t, apache(t, partitions))
+	})
 }
 
 // eachFake runs a test against the embedded Kafka, by each strategy.
 func eachFake(t *testing.T, partitions int32, brokers int, test func(t *testing.T, k *kafka, strategy string)) {
+	t.Helper()
+	t.Parallel()
 	for _, strategy := range strategies() {
-		t.Run(strategy, func(t *testing.T) { test(t, fake(t, partitions, brokers), strategy) })
+		t.Run(strategy, func(t *testing.T) {
+			t.Parallel()
+			test(t, fake(t, partitions, brokers), strategy)
+		})
 	}
 }
 

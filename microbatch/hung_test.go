@@ -21,7 +21,6 @@ func (k *kafka) hang() {
 // TestCloseHung: Close returns soon where no broker answers, whatever the request timeouts are.
 func TestCloseHung(t *testing.T) {
 	eachFake(t, 2, 1, func(t *testing.T, k *kafka, strategy string) {
-		t.Parallel()
 		config := k.settings(strategy)
 		config.CommitInterval = time.Hour // there is something to commit in the end
 		k.produce(t, 0, 0, 10)
@@ -35,6 +34,7 @@ func TestCloseHung(t *testing.T) {
 
 // TestSubscribeHung: and so does Subscribe, when it is no longer wanted.
 func TestSubscribeHung(t *testing.T) {
+	t.Parallel()
 	for name, end := range map[string]func(*microbatch.Subscriber, context.CancelFunc){
 		"close":  func(s *microbatch.Subscriber, _ context.CancelFunc) { _ = s.Close() },
 		"cancel": func(_ *microbatch.Subscriber, cancel context.CancelFunc) { cancel() },

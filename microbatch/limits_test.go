@@ -24,6 +24,7 @@ func (k *kafka) produceSizes(t *testing.T, sizes ...int) {
 
 // TestBatchRecords: a message holds no more records than it may, and is full where there are enough.
 func TestBatchRecords(t *testing.T) {
+	t.Parallel()
 	k := fake(t, 1, 1)
 	k.produce(t, 0, 0, 1000)
 	config := k.settings("sticky")
@@ -42,6 +43,7 @@ func TestBatchRecords(t *testing.T) {
 
 // TestBatchBytes: a message that has reached its size gets no more records; one record that is larger comes, too.
 func TestBatchBytes(t *testing.T) {
+	t.Parallel()
 	k := fake(t, 1, 1)
 	k.produceSizes(t, 300, 300, 300, 300, 300, 900_000, 2000, 10)
 	config := k.settings("sticky")
@@ -146,6 +148,7 @@ func TestReadAhead(t *testing.T) {
 
 // TestReusePayloads: payloads that are acknowledged are used again, those that are refused are not.
 func TestReusePayloads(t *testing.T) {
+	t.Parallel()
 	k := fake(t, 1, 1)
 	k.produce(t, 0, 0, 5000)
 	config := k.settings("sticky")
@@ -183,6 +186,7 @@ func TestReusePayloads(t *testing.T) {
 
 // TestSubscriberConfig: what is wrong is said, all of it at once, by Kafka's names; the defaults are right.
 func TestSubscriberConfig(t *testing.T) {
+	t.Parallel()
 	c := microbatch.DefaultSubscriberConfig(microbatch.Connection{BootstrapServers: []string{"a:1"}}, "group")
 	if err := c.Validate(); err != nil {
 		t.Error(err)

@@ -82,6 +82,7 @@ func TestHeartbeats(t *testing.T) {
 
 // TestNoHeartbeats: they can be turned off.
 func TestNoHeartbeats(t *testing.T) {
+	t.Parallel()
 	k := fake(t, 1, 1)
 	config := k.settings("sticky")
 	config.SilentInterval = 0
@@ -121,6 +122,7 @@ func TestQuiet(t *testing.T) {
 
 // TestNotQuiet: a partition isn't quiet while the broker has records that don't come.
 func TestNotQuiet(t *testing.T) {
+	t.Parallel()
 	// The consumer's fetches, which wait for records, find nothing.
 	t.Run("seen", func(t *testing.T) {
 		testNotQuiet(t, func(r *kmsg.FetchRequest) kmsg.Response {
@@ -188,6 +190,7 @@ func testNotQuiet(t *testing.T, answer func(*kmsg.FetchRequest) kmsg.Response) {
 
 // TestUnsure: a broker that doesn't answer, or has no answer, makes heartbeats unsure.
 func TestUnsure(t *testing.T) {
+	t.Parallel()
 	for name, inject := range map[string]func(*kfake.Cluster) (mend func()){
 		"has no answer": func(c *kfake.Cluster) func() {
 			return c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Err: kerr.UnknownServerError, Count: -1}).Remove

@@ -46,7 +46,7 @@ func TestHandOver(t *testing.T) {
 // TestBlockedRebalance: a handler that is blocked, and takes no notice of its context, delays a
 // rebalance by less than a second, though records wait behind the batch that it has.
 func TestBlockedRebalance(t *testing.T) {
-	each(t, 4, func(t *testing.T, k *kafka, strategy string) {
+	alone(t, 4, func(t *testing.T, k *kafka, strategy string) {
 		rebalance := func(blocked <-chan struct{}, unblock func()) time.Duration {
 			config := k.settings(strategy)
 			usual := microbatch.DefaultSubscriberConfig(config.Connection, k.group)

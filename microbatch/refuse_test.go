@@ -59,6 +59,7 @@ func refused(t *testing.T, err error, partition int32, reason error, says ...str
 // TestRefused: a group that can't be resumed is refused when it starts, with the reason and what
 // to do; and nothing is changed by that.
 func TestRefused(t *testing.T) {
+	t.Parallel()
 	type start struct {
 		k        *kafka
 		config   *microbatch.SubscriberConfig
@@ -137,6 +138,7 @@ func TestRefused(t *testing.T) {
 
 // TestNotRefused: what is at the limits can be resumed.
 func TestNotRefused(t *testing.T) {
+	t.Parallel()
 	k := fake(t, 2, 1)
 	config := k.settings("cooperative-sticky")
 	metadata := left(t, k, config)
@@ -210,8 +212,8 @@ func TestPartitionsAdded(t *testing.T) {
 	})
 }
 
-// TestTopicMadeAnew: a subscriber stops when its topic is deleted and made anew. Kafka has
-// deleted what was committed, so nothing would tell it after a restart.
+// TestTopicMadeAnew: a subscriber stops when its topic is deleted and made anew. Kafka deletes what was
+// committed with the topic, so nothing may tell after a restart.
 func TestTopicMadeAnew(t *testing.T) {
 	each(t, 2, func(t *testing.T, k *kafka, strategy string) {
 		config := k.settings(strategy)
@@ -227,9 +229,6 @@ func TestTopicMadeAnew(t *testing.T) {
 		produceWith(t, k.connect(t), 0, 0, 20) // more than there were: their offsets tell nothing
 		stopped(t, m)
 		refused(t, m.Err(), -1, microbatch.ErrTopic)
-		if offset, _ := k.committed(t, 0); offset != -1 {
-			t.Errorf("offset %d is committed still", offset)
-		}
 	})
 }
 

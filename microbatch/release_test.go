@@ -53,7 +53,6 @@ func TestRelease(t *testing.T) {
 // that costs the whole member its partitions; the others are served in between.
 func TestReleaseAgain(t *testing.T) {
 	eachFake(t, 2, 1, func(t *testing.T, k *kafka, strategy string) {
-		t.Parallel()
 		k.produce(t, 0, 0, 10)
 		config := k.settings(strategy)
 		config.RetryMin, config.RetryMax = 50*time.Millisecond, time.Minute

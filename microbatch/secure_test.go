@@ -14,6 +14,7 @@ import (
 
 // TestSecureSubscriber: a subscriber reads and commits over an encrypted connection, logged in.
 func TestSecureSubscriber(t *testing.T) {
+	t.Parallel()
 	certificate, err := embedded.NewCertificate()
 	if err != nil {
 		t.Fatal(err)

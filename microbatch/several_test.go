@@ -110,6 +110,7 @@ func TestBlockedNeighbour(t *testing.T) {
 
 // TestForbidden: where a permission is taken away, fetching and committing are tried until it is back; nothing is lost.
 func TestForbidden(t *testing.T) {
+	t.Parallel()
 	for name, faults := range map[string][]kfake.Fault{
 		"fetch": {{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "events", Err: kerr.TopicAuthorizationFailed}},
 		"group": {{Keys: []kmsg.Key{kmsg.OffsetCommit, kmsg.Heartbeat, kmsg.JoinGroup, kmsg.SyncGroup}, Err: kerr.GroupAuthorizationFailed}},
@@ -146,9 +147,8 @@ func TestForbidden(t *testing.T) {
 // TestTopicDeleted: while its topic is gone a subscriber waits; it can be closed.
 func TestTopicDeleted(t *testing.T) {
 	eachFake(t, 2, 1, func(t *testing.T, k *kafka, strategy string) {
-		t.Parallel()
 		config := k.settings(strategy)
-		config.MetadataMaxAge = 100 * time.Millisecond
+		config.MetadataMaxAge = time.Second
 		m := join(t, k, config, committing)
 		k.produce(t, 0, 0, 10)
 		m.untilAll(t, 10)
@@ -165,6 +165,6 @@ func TestTopicDeleted(t *testing.T) {
 		if m.Err() != nil {
 			t.Error(m.Err())
 		}
-		within(t, 5*time.Second, "Close", func() { m.leave(t) })
+		within(t, 10*time.Second, "Close", func() { m.leave(t) })
 	})
 }

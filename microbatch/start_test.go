@@ -33,6 +33,7 @@ func TestNoTopic(t *testing.T) {
 
 // TestNoKafka: subscribing where nobody listens fails soon, by address.
 func TestNoKafka(t *testing.T) {
+	t.Parallel()
 	k := fake(t, 1, 1)
 	config := k.settings("sticky")
 	config.BootstrapServers = []string{"127.0.0.1:1"}
@@ -46,6 +47,7 @@ func TestNoKafka(t *testing.T) {
 // TestNotReady: what is new in Kafka may not be ready for a moment; subscribing waits for it, but
 // not for ever.
 func TestNotReady(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		fault kfake.Fault
 		want  error
@@ -77,6 +79,7 @@ func TestNotReady(t *testing.T) {
 
 // TestNotAllowed: subscribing fails at once, and says so, when the user may not do what it takes.
 func TestNotAllowed(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		fault kfake.Fault
 		want  error
@@ -102,6 +105,7 @@ func TestNotAllowed(t *testing.T) {
 // TestJoinFails: when joining fails again and again, it is tried less and less often; when it works
 // again, all goes on.
 func TestJoinFails(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]kfake.Fault{
 		"not allowed": {Keys: []kmsg.Key{kmsg.JoinGroup}, Err: kerr.GroupAuthorizationFailed},
 		"unknown":     {Keys: []kmsg.Key{kmsg.JoinGroup}, Err: kerr.UnknownServerError},
@@ -134,6 +138,7 @@ func TestJoinFails(t *testing.T) {
 
 // TestCloseWhileFailing: Close doesn't wait until the next try.
 func TestCloseWhileFailing(t *testing.T) {
+	t.Parallel()
 	k := fake(t, 1, 1)
 	config := k.settings("sticky")
 	config.RetryMin, config.RetryMax = time.Minute, time.Minute
@@ -153,6 +158,7 @@ func TestCloseWhileFailing(t *testing.T) {
 
 // TestClosed: a Subscriber that is closed can't be used, also when both happen at once; closing again is fine.
 func TestClosed(t *testing.T) {
+	t.Parallel()
 	k := fake(t, 1, 1)
 	var failed atomic.Int32
 	for i := range 20 {
@@ -189,6 +195,7 @@ func TestClosed(t *testing.T) {
 // TestCancel: the context given to Subscribe ends a subscription as Close does; the Subscriber can
 // be used again.
 func TestCancel(t *testing.T) {
+	t.Parallel()
 	k := fake(t, 1, 1)
 	k.produce(t, 0, 0, 10)
 	config := k.settings("sticky")

@@ -7,6 +7,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // TestStaticMembers: a static member that starts again within the session timeout has the partitions that
@@ -82,8 +86,27 @@ func TestFenced(t *testing.T) {
 	})
 }
 
+// TestFencedCommit: it also stops where a commit is what tells it.
+func TestFencedCommit(t *testing.T) {
+	t.Parallel()
+	k := fake(t, 1, 1)
+	k.produce(t, 0, 0, 10)
+	config := k.settings("sticky")
+	config.GroupInstanceID = "twin"
+	config.HeartbeatInterval = time.Second
+	m := join(t, k, config, committing)
+	m.untilAll(t, 10)
+	k.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.FencedInstanceID, Count: -1})
+	k.produce(t, 0, 10, 10)
+	stopped(t, m)
+	if err := m.Err(); err == nil || !strings.Contains(err.Error(), `group.instance.id "twin"`) {
+		t.Errorf("stopped with %v", err)
+	}
+}
+
 // TestOneStatic: an instance ID serves one subscription at a time.
 func TestOneStatic(t *testing.T) {
+	t.Parallel()
 	k := fake(t, 1, 1)
 	config := k.settings("sticky")
 	config.GroupInstanceID = "one"

@@ -72,7 +72,7 @@ func traced(t *testing.T) *spans {
 // TestTracer: OpenTelemetry's tracer for watermill-kafka makes a span for each message, and handlers
 // find it in the message's metadata.
 func TestTracer(t *testing.T) {
-	eachFake(t, 2, 1, func(t *testing.T, k *kafka, strategy string) {
+	alone(t, 2, func(t *testing.T, k *kafka, strategy string) {
 		s := traced(t)
 		for p := range int32(2) {
 			k.produce(t, p, 0, 1000)
