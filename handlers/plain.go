@@ -102,10 +102,19 @@ func (p *plainFold) tick() {
 	p.flushAll()
 }
 
+// beQuiet notes that nothing comes. A message that waits in the handlers, or to come again, is something.
 func (p *plainFold) beQuiet() {
+	free := p.chain.TryLock()
+	if free {
+		defer p.chain.Unlock()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.idle.Quiet(p.intake.clock(), 0)
+	if free && len(p.ahead) == 0 {
+		p.idle.Quiet(p.intake.clock(), 0)
+	} else {
+		p.idle.Active(p.intake.clock())
+	}
 }
 
 // stop publishes what is left, and waits until it has arrived, for a while.

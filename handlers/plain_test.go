@@ -280,3 +280,48 @@ func TestPlainPunctuation(t *testing.T) {
 		}
 	}
 }
+
+// TestPlainIdle: a source that sends nothing is idle; one whose message waits for its dead letter is not, however long that takes.
+func TestPlainIdle(t *testing.T) {
+	r := newRig(t, func(c *handlers.IntakeConfig) {
+		c.Now, c.FlushInterval, c.IdleTimeout = time.Now, 2*time.Millisecond, 40*time.Millisecond
+	})
+	idle := func() bool { return r.Status()[0].Idle }
+	r.send(counted(1))
+	eventually(t, "it is idle", idle)
+	for name, fault := range map[string]func(<-chan struct{}) error{
+		"blocked": func(release <-chan struct{}) error { <-release; return nil },
+		"refused": func(release <-chan struct{}) error {
+			select {
+			case <-release:
+				return nil
+			default:
+				return errDown
+			}
+		},
+	} {
+		release := make(chan struct{})
+		r.letters.do(func(int, []*message.Message) error { return fault(release) })
+		done := make(chan error, 1)
+		m := malformed("{")
+		go func() {
+			err := r.Deduplicate(m.Copy())
+			for ; errors.Is(err, handlers.ErrRefused); err = r.Deduplicate(m.Copy()) {
+				<-time.After(20 * time.Millisecond) // as a broker would
+			}
+			done <- err
+		}()
+		eventually(t, "it is active", func() bool { return !idle() })
+		for began := time.Now(); time.Since(began) < 150*time.Millisecond; <-time.After(time.Millisecond) {
+			if idle() {
+				t.Errorf("%s: it is idle while a message waits", name)
+				break
+			}
+		}
+		close(release)
+		if err := within(t, "the message is handled", done); err != nil {
+			t.Error(err)
+		}
+		eventually(t, "it is idle again", idle)
+	}
+}
