@@ -10,4 +10,8 @@
 // context the claim that they come from; with it the handlers resume exactly where the group left
 // off. A message of any other Subscriber is taken as one record (plain.go): it is counted just so,
 // but what was counted before a restart is forgotten, since there is no log to read it from again.
+//
+// Watermill's middleware does with a batch what it does with a message: Recoverer, Retry, CircuitBreaker, Timeout, metrics and
+// the like serve. InstantAck doesn't, since it acknowledges what has not been handled yet. What swallows errors (PoisonQueue,
+// IgnoreErrors) has a partition begin again at its commit, where that would lose something else.
 package handlers

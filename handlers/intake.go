@@ -171,7 +171,7 @@ func NewIntake(c IntakeConfig) (*Intake, error) {
 
 // AddTo adds both handlers to a router: "deduplicate", which reads the events, and "windower". When the
 // events' Subscriber stops by itself, both handlers end.
-// More middleware can be added to what it returns.
+// More middleware can be added to what it returns. A second Intake in the same router needs other names: add its handlers one by one (Link).
 func (in *Intake) AddTo(router *message.Router, topic string, events message.Subscriber) (deduplicate, windower *message.Handler) {
 	deduplicate = router.AddConsumerHandler("deduplicate", topic, source{events, in.link}, in.Deduplicate)
 	windower = router.AddConsumerHandler("windower", Deduplicated, in.link, in.Window)
