@@ -12,6 +12,6 @@
 // but what was counted before a restart is forgotten, since there is no log to read it from again.
 //
 // Watermill's middleware does with a batch what it does with a message: Recoverer, Retry, CircuitBreaker, Timeout, metrics and
-// the like serve. InstantAck doesn't, since it acknowledges what has not been handled yet. What swallows errors (PoisonQueue,
+// the like serve. InstantAck is refused, since it acknowledges what has not been handled yet. What swallows errors (PoisonQueue,
 // IgnoreErrors) has a partition begin again at its commit, where that would lose something else.
 package handlers

@@ -227,6 +227,21 @@ func TestRandomFailures(t *testing.T) {
 	})
 }
 
+// TestInstantAck: with it batches would overtake each other, and be lost in silence; so the subscriber stops, and says why.
+func TestInstantAck(t *testing.T) {
+	w := newWorld(t, 1)
+	w.produce(liveLogs(newRand(t, 5).Uint64(), 1, 500))
+	m := w.start(options{middleware: []message.HandlerMiddleware{middleware.InstantAck}})
+	err := within(t, "the member stops", m.done)
+	m.done <- err
+	if err == nil || !strings.Contains(err.Error(), "InstantAck") {
+		t.Errorf("it stops with %v", err)
+	}
+	if through := w.through()[0]; through >= 0 {
+		t.Errorf("committed as processed through %d", through)
+	}
+}
+
 // TestMetrics: Watermill's metrics know both handlers.
 func TestMetrics(t *testing.T) {
 	w := newWorld(t, 1)
