@@ -180,24 +180,25 @@ func NewSubscriber(config SubscriberConfig, logger watermill.LoggerAdapter) (*Su
 // done, when the Subscriber is closed, or when going on would give wrong results (Err).
 //
 // The error is a RefusedError when what the group has committed can't be resumed, or says
-// what keeps Kafka from being reached.
+// what keeps Kafka from being reached. When ctx is done before it has subscribed, the error is its cause, too.
 func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
 	if err := s.begin(); err != nil {
 		return nil, err
 	}
+	caller := ctx
 	ctx, stop := context.WithCancel(ctx)
 	g, inner, err := s.connect(ctx, stop, topic)
 	if err != nil {
 		stop()
 		s.ended()
-		return nil, err
+		return nil, interrupted(caller, err)
 	}
 	none, err := inner.Subscribe(ctx, topic)
 	if err != nil {
 		stop()
 		s.ended()
 		g.line.cut()
-		return nil, errors.Join(err, g.client.Close())
+		return nil, interrupted(caller, errors.Join(err, g.client.Close()))
 	}
 	s.running.Go(func() { g.commit.run(ctx) })
 	s.running.Go(func() { g.watch(ctx) })
@@ -218,6 +219,14 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 		g.line.cut() // what watermill-kafka hasn't closed yet
 	}()
 	return g.out, nil
+}
+
+// interrupted says of an error that it comes from the context's end, if that is so.
+func interrupted(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w while subscribing: %w", context.Cause(ctx), err)
+	}
+	return err
 }
 
 // closeGrace is how long Close waits for brokers, besides ReleaseTimeout.

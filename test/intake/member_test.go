@@ -153,7 +153,11 @@ func (m *running) start() {
 	m.cancel = cancel
 	go func() {
 		defer close(m.done)
-		m.err = errors.Join(m.router.Run(ctx), m.subscriber.Err(), m.intake.Close(), m.publisher.Close())
+		err := m.router.Run(ctx)
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			err = nil // it was stopped before it had begun
+		}
+		m.err = errors.Join(err, m.subscriber.Err(), m.intake.Close(), m.publisher.Close())
 	}()
 }
 
