@@ -44,7 +44,7 @@ func TestCommit(t *testing.T) {
 			c.PendingCells = c.FlushCells + rng.IntN(100)
 		}}
 		m := w.start(few)
-		w.produceInSteps(liveLogs(rng.Uint64(), 2, 1000), 12, func(int) {
+		w.produceInSteps(liveLogs(rng.Uint64(), 2, 1000), 8, func(int) {
 			before := w.through()
 			eventually(t, "some more is processed", func() bool {
 				w.checkDurable()
