@@ -127,7 +127,7 @@ func (c *Claim) Committed() (Committed, bool) {
 // again. Err says why; it is logged.
 func (c *Claim) Release(err error) { c.over(err, true) }
 
-// Refuse stops the whole subscriber, since going on would give wrong results. Err says why, and what to do.
+// Refuse ends the whole subscription, since going on would give wrong results. Err says why, and what to do.
 func (c *Claim) Refuse(err error) {
 	c.over(err, true)
 	c.refuse(err)

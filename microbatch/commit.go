@@ -22,16 +22,21 @@ type committer struct {
 
 	mu      sync.Mutex
 	claims  map[*Claim]sarama.ConsumerGroupSession
-	refused map[*Claim]int // how often in a row
+	refused map[*Claim]refusal
 }
 
-// refusalsMax is how many commits in a row may be refused as those of a member that is
-// not in the group before the claim is given up. One is no reason: while the group
-// rebalances, the generation that a member knows is out of date for a moment.
+// refusal is how often in a row, and since when, commits were refused as those of a member that is not in the group. While
+// the group rebalances that happens to any: the generation that a member knows is out of date until all have synced. A member
+// that is really out hears it from its heartbeats; where those are fine for as long as three of them, something is wrong.
+type refusal struct {
+	times int
+	since time.Time
+}
+
 const refusalsMax = 3
 
 func newCommitter(g *group) *committer {
-	return &committer{group: g, claims: map[*Claim]sarama.ConsumerGroupSession{}, refused: map[*Claim]int{}}
+	return &committer{group: g, claims: map[*Claim]sarama.ConsumerGroupSession{}, refused: map[*Claim]refusal{}}
 }
 
 func (k *committer) run(ctx context.Context) {
@@ -159,7 +164,7 @@ func (k *committer) failed(c *Claim, answer sarama.KError) error {
 	case sarama.ErrFencedInstancedId:
 		c.Refuse(k.group.fenced())
 	case sarama.ErrIllegalGeneration, sarama.ErrUnknownMemberId:
-		if k.settle(c, true) >= refusalsMax {
+		if r := k.settle(c, true); r.times >= refusalsMax && time.Since(r.since) > refusalsMax*k.group.config.HeartbeatInterval {
 			c.over(fmt.Errorf("this member is no longer in the group: %w", answer), true)
 		}
 	case sarama.ErrOffsetMetadataTooLarge:
@@ -171,13 +176,17 @@ func (k *committer) failed(c *Claim, answer sarama.KError) error {
 }
 
 // settle counts refusals in a row.
-func (k *committer) settle(c *Claim, refused bool) int {
+func (k *committer) settle(c *Claim, refused bool) refusal {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if !refused {
+	if _, running := k.claims[c]; !running || !refused {
 		delete(k.refused, c)
-		return 0
+		return refusal{}
 	}
-	k.refused[c]++
-	return k.refused[c]
+	r := k.refused[c]
+	if r.times++; r.times == 1 {
+		r.since = time.Now()
+	}
+	k.refused[c] = r
+	return r
 }

@@ -129,8 +129,8 @@ func TestFailedCommits(t *testing.T) {
 			k.cluster.ControlKey(int16(kmsg.OffsetCommit), func(kmsg.Request) (kmsg.Response, error, bool) { return nil, nil, true })
 		}, false},
 		"illegal generation once": {fault(kerr.IllegalGeneration, 1), false},
-		"illegal generation":      {fault(kerr.IllegalGeneration, 9), true},
-		"unknown member":          {fault(kerr.UnknownMemberID, 9), true},
+		"illegal generation":      {fault(kerr.IllegalGeneration, 20), true},
+		"unknown member":          {fault(kerr.UnknownMemberID, 20), true},
 		"rebalance in progress":   {fault(kerr.RebalanceInProgress, 6), false},
 		"not the coordinator":     {fault(kerr.NotCoordinator, 6), false},
 		"coordinator loads":       {fault(kerr.CoordinatorLoadInProgress, 6), false},

@@ -240,13 +240,19 @@ func (k *kafka) deleteRecords(t *testing.T, partition int32, to int64) {
 	t.Helper()
 	all := kadm.Offsets{}
 	all.AddOffset(k.topic, partition, to, -1)
-	r, err := k.admin.DeleteRecords(t.Context(), all)
-	if err == nil {
-		err = r.Error()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	eventually(t, "records are deleted", func() bool {
+		r, err := k.admin.DeleteRecords(t.Context(), all)
+		return err == nil && r.Error() == nil
+	})
+}
+
+// stable waits until the group has settled with so many members.
+func (k *kafka) stable(t *testing.T, members int) {
+	t.Helper()
+	eventually(t, "the group has settled", func() bool {
+		groups, err := k.admin.DescribeGroups(t.Context(), k.group)
+		return err == nil && groups[k.group].State == "Stable" && len(groups[k.group].Members) == members
+	})
 }
 
 // settings are those for tests, where things should happen soon.

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/millrank/millrank/microbatch"
 )
 
@@ -226,7 +228,13 @@ func TestTopicMadeAnew(t *testing.T) {
 			t.Fatal(err)
 		}
 		k.create(t, 2)
-		produceWith(t, k.connect(t), 0, 0, 20) // more than there were: their offsets tell nothing
+		eventually(t, "records can be written", func() bool { // more than there were: their offsets tell nothing
+			records := make([]*kgo.Record, 20)
+			for i := range records {
+				records[i] = &kgo.Record{Value: []byte("anew")}
+			}
+			return k.connect(t).ProduceSync(t.Context(), records...).FirstErr() == nil
+		})
 		stopped(t, m)
 		refused(t, m.Err(), -1, microbatch.ErrTopic)
 	})

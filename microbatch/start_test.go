@@ -111,6 +111,7 @@ func TestJoinFails(t *testing.T) {
 		"unknown":     {Keys: []kmsg.Key{kmsg.JoinGroup}, Err: kerr.UnknownServerError},
 		"sync":        {Keys: []kmsg.Key{kmsg.SyncGroup}, Err: kerr.UnknownServerError},
 		"set up":      {Keys: []kmsg.Key{kmsg.OffsetFetch}, Err: kerr.UnknownServerError},
+		"look":        {Keys: []kmsg.Key{kmsg.ListOffsets}, Err: kerr.UnknownServerError},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -35,8 +35,10 @@ func TestStaticMembers(t *testing.T) {
 			return partitions
 		}
 		for i := range 2 { // one of them leads the group
+			k.stable(t, 3)
 			before := make([]int, 3)
 			for j, m := range members {
+				m.untilOwns(t, 2)
 				m.read(func() { before[j] = len(m.claims) })
 			}
 			had := owned(members[i])

@@ -319,7 +319,7 @@ func (s *Subscriber) ended() {
 // SubscribeInitialize does nothing: EnsureTopics creates topics, since their settings matter.
 func (s *Subscriber) SubscribeInitialize(string) error { return nil }
 
-// Err returns why the Subscriber has stopped by itself, or nil. It is meaningful once the
+// Err returns why a subscription has ended by itself, or nil. It is meaningful once the
 // messages' channel is closed.
 func (s *Subscriber) Err() error {
 	s.mu.Lock()
