@@ -1,7 +1,3 @@
-//go:build conformance
-
-// The suite needs testify, of which go.mod names no version: go get -t adds it.
-
 package handlers_test
 
 import (

@@ -194,6 +194,7 @@ func TestTimeout(t *testing.T) {
 	timeout := middleware.Timeout(100 * time.Millisecond)
 	retry := middleware.Retry{MaxRetries: 3, InitialInterval: time.Millisecond, ResetContextOnRetry: true}
 	for name, o := range map[string]options{
+		"by itself":   {middleware: []message.HandlerMiddleware{timeout}},
 		"with Retry":  {middleware: []message.HandlerMiddleware{retry.Middleware, timeout}},
 		"of windower": {windower: []message.HandlerMiddleware{timeout}},
 	} {

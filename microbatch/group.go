@@ -305,6 +305,7 @@ func (g *group) handOut(c *Claim, msg *message.Message, ended <-chan struct{}) b
 		case <-c.ctx.Done():
 			return false
 		}
-		msg = msg.CopyWithContext()
+		msg = msg.Copy() // without its context, which a middleware may have cut short
+		msg.SetContext(c.ctx)
 	}
 }
