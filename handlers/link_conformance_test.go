@@ -17,7 +17,7 @@ import (
 type patient struct {
 	link    *handlers.Link
 	publish sync.WaitGroup
-	ctx     context.Context
+	done    <-chan struct{}
 	cancel  context.CancelFunc
 
 	mu     sync.Mutex
@@ -38,7 +38,7 @@ func (p *patient) Publish(topic string, messages ...*message.Message) error {
 					for errors.Is(p.link.Publish(topic, m), handlers.ErrRefused) {
 						m = m.CopyWithContext()
 					}
-				case <-p.ctx.Done():
+				case <-p.done:
 					return
 				}
 			}
@@ -84,9 +84,9 @@ func TestLinkConformance(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			test(t, tests.TestContext{TestID: tests.NewTestID(), Features: features}, func(t *testing.T) (message.Publisher, message.Subscriber) {
 				t.Helper()
-				ctx, cancel := context.WithCancel(context.Background())
+				ctx, cancel := context.WithCancel(t.Context())
 				link := handlers.NewLink()
-				p := &patient{link: link, queues: map[string]chan *message.Message{}, ctx: ctx, cancel: cancel}
+				p := &patient{link: link, queues: map[string]chan *message.Message{}, done: ctx.Done(), cancel: cancel}
 				t.Cleanup(func() { _ = p.Close() })
 				return p, link
 			})
