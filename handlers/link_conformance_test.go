@@ -47,7 +47,10 @@ func (p *patient) Publish(topic string, messages ...*message.Message) error {
 	for _, m := range messages {
 		c := m.CopyWithContext()
 		ctx, cancel := context.WithCancel(c.Context())
-		context.AfterFunc(p.ctx, cancel) // a message that is never acknowledged
+		go func() { // a message that is never acknowledged
+			<-p.done
+			cancel()
+		}()
 		c.SetContext(ctx)
 		queue <- c
 	}
