@@ -87,6 +87,9 @@ func fake(t *testing.T, partitions int32, brokers int) *kafka {
 // apache makes a topic in the real Kafka that the tests share.
 func apache(t *testing.T, partitions int32) *kafka {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("a real Kafka takes long to start")
+	}
 	broker := apacheKafka.Broker(t)
 	name := strings.NewReplacer("/", ".", " ", "_").Replace(t.Name())
 	k := newKafka(t, broker.Brokers(), fmt.Sprintf("%s.%d", name, time.Now().UnixNano()), nil)

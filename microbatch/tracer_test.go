@@ -72,8 +72,9 @@ func traced(t *testing.T) *spans {
 // TestTracer: OpenTelemetry's tracer for watermill-kafka makes a span for each message, and handlers
 // find it in the message's metadata.
 func TestTracer(t *testing.T) {
-	alone(t, 2, func(t *testing.T, k *kafka, strategy string) {
+	for _, strategy := range strategies() {
 		s := traced(t)
+		k := fake(t, 2, 1)
 		for p := range int32(2) {
 			k.produce(t, p, 0, 1000)
 		}
@@ -106,7 +107,7 @@ func TestTracer(t *testing.T) {
 				t.Errorf("partition %d: %v", p, err)
 			}
 		}
-	})
+	}
 }
 
 // TestTracerHoldsBack: a tracer takes a message before the handler is free. A heartbeat that it holds back so is not
