@@ -37,7 +37,7 @@ var worlds atomic.Int64 // so that each has topics of its own on a shared broker
 func newWorld(t *testing.T, brokers []string, s operators.Settings, partitions, shards int) *world {
 	t.Helper()
 	n := worlds.Add(1)
-	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0), kgo.ProducerBatchMaxBytes(3<<20), kgo.MaxBufferedRecords(100_000))
+	client, err := kgo.NewClient(kgo.UnknownTopicRetries(100), kgo.SeedBrokers(brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0), kgo.ProducerBatchMaxBytes(3<<20), kgo.MaxBufferedRecords(100_000))
 	if err != nil {
 		t.Fatal(err)
 	}
