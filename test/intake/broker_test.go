@@ -55,15 +55,15 @@ func TestCommitLost(t *testing.T) {
 	})
 }
 
-// TestCommitRefused (fault 6): the broker says that the commit is of an old generation. The session
-// ends, the member joins anew, and goes on.
+// TestCommitRefused (fault 6): the broker says that commits are of an old generation, until the member joins anew: the session
+// must end, and the member go on.
 func TestCommitRefused(t *testing.T) {
 	onKfake(t, 1, func(t *testing.T, w *world, cluster *kfake.Cluster, rng *rand.Rand) {
-		var refuse atomic.Int64
-		refuse.Store(5)
+		var joins atomic.Int64
+		anew := func() bool { return joins.Load() >= 3 } // one request to be given an ID, one with it, and again
 		cluster.ControlKey(int16(kmsg.OffsetCommit), func(request kmsg.Request) (kmsg.Response, error, bool) {
 			cluster.KeepControl()
-			if refuse.Add(-1) < 0 {
+			if anew() {
 				return nil, nil, false
 			}
 			commit := request.(*kmsg.OffsetCommitRequest)
@@ -80,10 +80,9 @@ func TestCommitRefused(t *testing.T) {
 			}
 			return answer, nil, true
 		})
-		joins := 0
 		cluster.ControlKey(int16(kmsg.JoinGroup), func(kmsg.Request) (kmsg.Response, error, bool) {
 			cluster.KeepControl()
-			joins++
+			joins.Add(1)
 			return nil, nil, false
 		})
 		w.produce(w.liveLogs(rng.Uint64(), 5000))
@@ -91,8 +90,8 @@ func TestCommitRefused(t *testing.T) {
 		w.awaitDone()
 		w.check(true)
 		w.checkDurable()
-		if joins < 3 { // one to be given an ID, one with it, and again
-			t.Errorf("it joined by %d requests: the session did not end", joins)
+		if !anew() {
+			t.Errorf("it joined by %d requests: the session did not end", joins.Load())
 		}
 	})
 }
