@@ -88,7 +88,7 @@ type Partition struct {
 	watermark watermark.Partition
 	dedup     dedup
 	at        int64     // last offset deduplicated
-	ahead     []Verdict // of records deduplicated and not yet counted, in order of offsets
+	ahead     verdicts  // of records deduplicated and not yet counted
 
 	panes    panes
 	counted  int64 // last offset counted
@@ -144,7 +144,7 @@ func (p *Partition) Step(r *Record) Outcome {
 	if r.Offset <= p.counted {
 		return p.repeated(r.Offset)
 	}
-	if len(p.ahead) > 0 || r.Offset <= p.at {
+	if len(p.ahead.waiting()) > 0 || r.Offset <= p.at {
 		panic(fmt.Sprintf("operators: Step of offset %d, but Deduplicate is ahead, at %d: call Count for those records first", r.Offset, p.at))
 	}
 	return p.countOnce(r, p.deduplicateOnce(r))
@@ -155,11 +155,12 @@ func (p *Partition) Step(r *Record) Outcome {
 func (p *Partition) Deduplicate(r *Record) Verdict {
 	if r.Offset > p.at {
 		v := p.deduplicateOnce(r)
-		p.ahead = append(p.ahead, v)
+		p.ahead.add(v)
 		return v
 	}
-	if i, ok := slices.BinarySearchFunc(p.ahead, r.Offset, func(v Verdict, offset int64) int { return cmp.Compare(v.Offset, offset) }); ok {
-		return p.ahead[i]
+	waiting := p.ahead.waiting()
+	if i, ok := slices.BinarySearchFunc(waiting, r.Offset, func(v Verdict, offset int64) int { return cmp.Compare(v.Offset, offset) }); ok {
+		return waiting[i]
 	}
 	return Verdict{Offset: r.Offset, Decision: event.Repeated}
 }
@@ -213,11 +214,12 @@ func (p *Partition) Count(r *Record) Outcome {
 	if r.Offset <= p.counted {
 		return p.repeated(r.Offset)
 	}
-	if len(p.ahead) == 0 || p.ahead[0].Offset != r.Offset {
+	waiting := p.ahead.waiting()
+	if len(waiting) == 0 || waiting[0].Offset != r.Offset {
 		panic(fmt.Sprintf("operators: Count of offset %d is out of order: Count every record that Deduplicate has seen, also duplicates and malformed ones", r.Offset))
 	}
-	v := p.ahead[0]
-	p.ahead = p.ahead[1:]
+	v := waiting[0]
+	p.ahead.taken()
 	return p.countOnce(r, v)
 }
 

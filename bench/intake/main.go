@@ -18,6 +18,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"syscall"
@@ -34,6 +35,7 @@ type config struct {
 	items       uint64
 	seed        uint64
 	only        string
+	profile     string
 	json        bool
 }
 
@@ -79,6 +81,7 @@ func parse(args []string, output io.Writer) (config, error) {
 	flags.Uint64Var(&c.items, "items", 100_000, "how many different items there are; their counts follow Zipf's law")
 	flags.Uint64Var(&c.seed, "seed", 1, "the same seed gives the same records")
 	flags.StringVar(&c.only, "only", "", "measure only these `ways`, comma-separated")
+	flags.StringVar(&c.profile, "cpuprofile", "", "write a CPU profile of the reading to this `file`, for go tool pprof; with -only, of these ways")
 	flags.BoolVar(&c.json, "json", false, "print JSON, one line for each way, instead of a table")
 	if err := flags.Parse(args); err != nil {
 		return config{}, err
@@ -135,6 +138,13 @@ func run(ctx context.Context, c config, out, output io.Writer) (err error) {
 	}
 	progress.Printf("wrote %s", wrote)
 
+	if c.profile != "" {
+		stop, err := startProfile(c.profile)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, stop()) }()
+	}
 	var results []measured
 	for _, w := range ways(clients{brokers: broker.addresses}) {
 		if wanted := c.wanted(); len(wanted) == 0 || slices.Contains(wanted, w.name) {
@@ -160,4 +170,19 @@ func run(ctx context.Context, c config, out, output io.Writer) (err error) {
 		}
 	}
 	return report(out, c, wrote, results)
+}
+
+// startProfile begins a CPU profile; what it returns ends it.
+func startProfile(file string) (stop func() error, err error) {
+	f, err := os.Create(file)
+	if err != nil {
+		return nil, fmt.Errorf("-cpuprofile: %w", err)
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(fmt.Errorf("-cpuprofile: %w", err), f.Close())
+	}
+	return func() error {
+		pprof.StopCPUProfile()
+		return f.Close()
+	}, nil
 }

@@ -82,7 +82,7 @@ func foldMutants() []Mutant {
 		Mistake: "The last record is counted again when it comes again.",
 		Edits: []Edit{{`func (p *Partition) Step(r *Record) Outcome {
 	if r.Offset <= p.counted {`, `func (p *Partition) Step(r *Record) Outcome {
-	if r.Offset < p.counted {`}, {`if len(p.ahead) > 0 || r.Offset <= p.at {`, `if len(p.ahead) > 0 || r.Offset < p.at {`}},
+	if r.Offset < p.counted {`}, {`if len(p.ahead.waiting()) > 0 || r.Offset <= p.at {`, `if len(p.ahead.waiting()) > 0 || r.Offset < p.at {`}},
 	}, {
 		Name: "fold/redelivered-is-its-own-duplicate", File: file, CaughtBy: []string{foldRestarts},
 		Mistake: "A record that comes again, after its second half has failed, is looked up again and finds itself.",
@@ -90,7 +90,7 @@ func foldMutants() []Mutant {
 	}, {
 		Name: "fold/verdicts-forgotten", File: file, CaughtBy: []string{foldRestarts},
 		Mistake: "A record that comes again, after its second half has failed, is taken for one that was counted.",
-		Edits:   []Edit{{`p.ahead = append(p.ahead, v)`, ``}},
+		Edits:   []Edit{{`p.ahead.add(v)`, ``}},
 	}, {
 		Name: "fold/letter-not-repeated", File: file, CaughtBy: []string{foldRestarts},
 		Mistake: "A late record that comes again before its dead letter was acknowledged has no dead letter any more.",
