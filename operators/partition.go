@@ -87,8 +87,8 @@ type Partition struct {
 
 	watermark watermark.Partition
 	dedup     dedup
-	at        int64     // last offset deduplicated
-	ahead     verdicts  // of records deduplicated and not yet counted
+	at        int64    // last offset deduplicated
+	ahead     verdicts // of records deduplicated and not yet counted
 
 	panes    panes
 	counted  int64 // last offset counted
