@@ -16,28 +16,21 @@ import (
 
 // fold is what the handlers keep of one claim of a source partition.
 type fold struct {
+	stage       // its mu guards also what comes after batch
 	intake      *Intake
 	topic       string
 	source      int
 	incarnation uint64
-	claim       *microbatch.Claim // nil for plain messages
-	logger      watermill.LoggerAdapter
 
 	// chain is held while a message goes through both handlers, so that batches stay in order.
 	chain sync.Mutex
 	batch batch // in the chain
 
-	// mu guards the rest: acknowledgements of updates come from goroutines of their own. It is
-	// held for a batch at a time, never for a record.
-	mu        sync.Mutex
 	turn      int64 // of the batch in the chain; each time that it comes is another one
 	part      *operators.Partition
 	idle      watermark.Idle
 	encoder   *wire.Encoder
-	cellsMax  int // bytes of cells in an update
-	flushAt   time.Time
-	lanes     lanes
-	broken    error   // the state can't be used any more, and why
+	cellsMax  int     // bytes of cells in an update
 	replay    *replay // while it replays
 	committed operators.Checkpoint
 	seen      int64 // last offset deduplicated
@@ -87,39 +80,18 @@ func (in *Intake) newFold(topic string, source, sources int, incarnation uint64,
 	if err != nil {
 		return nil, err
 	}
-	return &fold{
+	f := &fold{
 		intake: in, topic: topic, source: source, incarnation: incarnation,
-		logger:    in.config.Logger.With(watermill.LogFields{"topic": topic, "partition": source}),
 		batch:     batch{decoder: in.config.Codec.New()},
 		part:      operators.NewPartition(in.config.Settings, in.config.Shards, from),
 		idle:      watermark.NewIdle(in.config.IdleTimeout.Milliseconds(), in.clock()),
 		encoder:   encoder,
 		cellsMax:  in.config.UpdateBytesMax - sender.HeadSize(),
-		flushAt:   in.config.Now().Add(in.config.FlushInterval),
-		lanes:     newLanes(in.config.Shards),
 		committed: from, seen: from.LowWater - 1, at: from.LowWater - 1, logEnd: -1,
-	}, nil
-}
-
-// guard is given what recover returns, where the fold is stepped. A panic there leaves it in pieces, and it can't be used
-// again: the partition is given back, and its next owner begins at the last commit. The panic goes on, to whoever reports
-// panics (Watermill's Recoverer, or the router).
-func (f *fold) guard(r any) {
-	if r == nil {
-		return
 	}
-	f.giveUp(fmt.Errorf("a panic while handling records: %v", r))
-	panic(r)
-}
-
-// giveUp has the fold refuse everything from now on, and gives its partition back.
-func (f *fold) giveUp(err error) {
-	if f.claim == nil {
-		f.broken = fmt.Errorf("what was counted can't be relied on; start the process anew: %w", err)
-		return
-	}
-	f.claim.Release(err)
-	f.broken = fmt.Errorf("this partition is being given back: %w", err)
+	f.logger = in.config.Logger.With(watermill.LogFields{"topic": topic, "partition": source})
+	f.init(f, "updates", "shard", in.config.Shards, flushing{in.config.FlushInterval, in.config.FlushCells, in.config.PendingCells}, in.config.Now)
+	return f, nil
 }
 
 // commit hands on what may be committed. mu is held.
@@ -183,7 +155,7 @@ func (f *fold) status() PartitionStatus {
 	if f.replay != nil {
 		s.ReplayThrough = f.replay.through
 	}
-	s.PendingCells, _ = f.part.Pending()
+	s.PendingCells, _ = f.pending()
 	quiet, idle := f.idle.For()
 	s.Idle, s.IdleFor = idle, time.Duration(quiet)*time.Millisecond
 	return s

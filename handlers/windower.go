@@ -214,7 +214,9 @@ func (f *fold) sendLetters(ctx context.Context, c counted) error {
 		messages[i] = c.letters[i].Message()
 	}
 	sent := make(chan error, 1)
-	go func() { sent <- publish(f.intake.config.DeadLetters, f.intake.config.DeadLettersTopic, messages) }()
+	go func() {
+		sent <- recovered(publishing(f.intake.config.DeadLetters, f.intake.config.DeadLettersTopic, messages, nil))
+	}()
 	select {
 	case err := <-sent:
 		if err != nil {
