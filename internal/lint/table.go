@@ -33,10 +33,12 @@ func Rooms() []Room {
 		{Path: "wire", Own: []string{"event"}, Outside: []string{"google.golang.org/protobuf", "github.com/planetscale/vtprotobuf"}},
 		{Path: "microbatch", Outside: []string{"github.com/ThreeDotsLabs/watermill", "github.com/ThreeDotsLabs/watermill-kafka/v3", "github.com/IBM/sarama", "github.com/xdg-go/scram"}},
 		{Path: "sinks/deadletters", Own: []string{"event"}, Outside: []string{"github.com/ThreeDotsLabs/watermill"}},
+		{Path: "sinks/redis", Own: []string{"event", "operators"}, Outside: []string{"github.com/ThreeDotsLabs/watermill", "github.com/redis/go-redis/v9"}},
 		{Path: "handlers", Own: []string{"event", "watermark", "operators", "wire", "microbatch", "sinks/deadletters"}, Outside: []string{"github.com/ThreeDotsLabs/watermill", "github.com/zeebo/xxh3", "github.com/cenkalti/backoff/v5"}},
 		// What stands in for a real server in tests and demos.
-		{Path: "internal/embedded", Outside: []string{"github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kfake"}},
+		{Path: "internal/embedded", Outside: []string{"github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kfake", "github.com/alicebob/miniredis/v2"}},
 		{Path: "internal/apachekafka", Own: []string{"internal/embedded"}, Outside: []string{"github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm"}},
+		{Path: "internal/redisserver", Outside: []string{"github.com/redis/go-redis/v9"}},
 		{Path: "bench/intake", Own: []string{"event", "operators", "microbatch", "handlers", "wire", "internal/embedded", "internal/apachekafka"}, Outside: []string{
 			"github.com/ThreeDotsLabs/watermill", "github.com/ThreeDotsLabs/watermill-kafka/v3", "github.com/IBM/sarama", "github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm",
 		}},

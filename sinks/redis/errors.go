@@ -1,0 +1,47 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// Errors that Redis answers with, for errors.Is. All pass by themselves once what they say is mended; what was to be
+// written must then be written again.
+var (
+	ErrFull        = errors.New("Redis is full: raise its maxmemory, or lower TTL, K or the number of groups")
+	ErrReadOnly    = errors.New("Redis is a replica: it has been failed over, or Client must be pointed at the master")
+	ErrLoading     = errors.New("Redis has restarted and is loading its data")
+	ErrClusterDown = errors.New("the Redis cluster is down: a master without a replica is gone, or slots have no master")
+	ErrRefused     = errors.New("Redis refuses Client: check its user, its password, and that the user may call EVALSHA, EVAL and SCRIPT LOAD on the keys")
+	ErrTimeout     = errors.New("Redis did not answer in time: it is overloaded or cut off, or Timeout is too short")
+)
+
+// errNotSent is the error of a call that a failure of an earlier one left out.
+var errNotSent = errors.New("not sent")
+
+// explain says what to do about an error.
+func explain(err error) error {
+	var kind error
+	var timeout net.Error
+	switch {
+	case goredis.IsOOMError(err):
+		kind = ErrFull
+	case goredis.IsReadOnlyError(err), goredis.IsNoReplicasError(err):
+		kind = ErrReadOnly
+	case goredis.IsLoadingError(err), goredis.IsMasterDownError(err):
+		kind = ErrLoading
+	case goredis.IsClusterDownError(err), goredis.IsTryAgainError(err):
+		kind = ErrClusterDown
+	case goredis.IsAuthError(err), goredis.IsPermissionError(err):
+		kind = ErrRefused
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		kind = ErrTimeout
+	default:
+		return fmt.Errorf("Redis: %w", err)
+	}
+	return fmt.Errorf("%w: %w", kind, err)
+}

@@ -1,0 +1,111 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// A cluster's keys are in 16,384 slots, by CRC16 of the key or, where it has one, of what stands in its first
+// braces: https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec.
+const slots = 16384
+
+// slotOf returns the slot of a tag.
+func slotOf(tag string) int {
+	const polynomial = 0x1021 // XMODEM's
+	var crc uint16
+	for i := range len(tag) {
+		crc ^= uint16(tag[i]) << 8
+		for range 8 {
+			if crc&0x8000 != 0 {
+				crc = crc<<1 ^ polynomial
+			} else {
+				crc <<= 1
+			}
+		}
+	}
+	return int(crc) % slots
+}
+
+// slotRange is slots from first to last.
+type slotRange struct{ first, last int }
+
+func (r slotRange) holds(slot int) bool { return r.first <= slot && slot <= r.last }
+
+func anyHolds(ranges []slotRange, slot int) bool {
+	for _, r := range ranges {
+		if r.holds(slot) {
+			return true
+		}
+	}
+	return false
+}
+
+// tagIn returns the first tag whose slot is in one of these ranges, of which there is at least one.
+func tagIn(ranges []slotRange) string {
+	for n := 0; ; n++ {
+		if tag := "mr" + strconv.Itoa(n); anyHolds(ranges, slotOf(tag)) {
+			return tag
+		}
+	}
+}
+
+// spread is how many tags there are at least in a cluster, evenly spaced: they are the same
+// whoever has the slots, and enough for most clusters.
+const spread = 16
+
+func spreadTags() []string {
+	const width, tolerance = slots / spread, 16
+	tags := make([]string, spread)
+	for i := range tags {
+		middle := i*width + width/2
+		tags[i] = tagIn([]slotRange{{middle - tolerance, middle + tolerance}})
+	}
+	return tags
+}
+
+// tags returns tags such that there is one in a slot of each master.
+func (s *Sink) tags(ctx context.Context) ([]string, error) {
+	all := spreadTags()
+	if _, single := s.config.Client.(*goredis.Client); single {
+		return all[:1], nil
+	}
+	ranges, err := s.config.Client.ClusterSlots(ctx).Result()
+	if err != nil {
+		// A client for Sentinel's replicas looks like a cluster's, too.
+		if strings.Contains(err.Error(), "cluster support disabled") {
+			return all[:1], nil
+		}
+		return nil, explain(fmt.Errorf("asking the cluster who has which slots: %w", err))
+	}
+	masters := map[string][]slotRange{}
+	var order []string
+	for _, r := range ranges {
+		if len(r.Nodes) == 0 {
+			continue
+		}
+		id := r.Nodes[0].ID + r.Nodes[0].Addr // the master comes first
+		if masters[id] == nil {
+			order = append(order, id)
+		}
+		masters[id] = append(masters[id], slotRange{r.Start, r.End})
+	}
+	for _, id := range order {
+		if !anyTag(all, masters[id]) {
+			all = append(all, tagIn(masters[id]))
+		}
+	}
+	return all, nil
+}
+
+func anyTag(tags []string, ranges []slotRange) bool {
+	for _, tag := range tags {
+		if anyHolds(ranges, slotOf(tag)) {
+			return true
+		}
+	}
+	return false
+}
