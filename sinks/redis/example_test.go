@@ -33,11 +33,11 @@ func Example() {
 	ctx := context.Background()
 	writer := sink.Writer(0, -1)
 	start := time.Date(2026, 9, 18, 14, 0, 0, 0, time.UTC).UnixMilli()
-	_, err = writer.Write(ctx, redis.Flush{AsOf: 17, Watermark: start + 1000, Lists: []event.Ranking{{
+	_, err = writer.Write(ctx, 17, start+1000, []event.Ranking{{
 		ListKey: event.ListKey{Board: "views", By: "region", Group: event.NewGroup("eu"), Start: start},
 		End:     start + time.Hour.Milliseconds(), Revision: 17, Exact: true,
 		Entries: []event.Entry{{Item: "cats", Score: 12}, {Item: "dogs", Score: 7}},
-	}}})
+	}})
 	if err != nil {
 		log.Fatal(err)
 	}

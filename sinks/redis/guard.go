@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -13,39 +14,42 @@ import (
 // everything has been written. They are raised when all lists of a flush have been acknowledged, so a server that has a
 // sentinel as it was raised last has all lists before it: what a replica has got, and what a log of commands
 // or a snapshot gives back after a crash, is everything up to some command. Emptied, restarted without data or
-// failed over to a replica that lacks something, a server has an older sentinel or none.
+// failed over to a replica that lacks something, a server has an older sentinel, another one or none.
 //
 // Every master of a cluster can lose its data alone, so there must be a sentinel on each.
+//
+// A loss is noted in the sentinel until it has been filled in, so that whoever writes after a restart knows of it.
 type guard struct {
 	sink      *Sink
-	partition int32
-	writer    string // by chance: tells whose seq a sentinel holds
-	seq       int64  // counts what this writer has noted, since it can note an offset twice
+	partition int
 	sentinels []*sentinel
-	expect    int64     // what a sentinel is expected to hold at least when it is first looked at
+	through   int64     // what sentinels hold at least when they are first looked at; -1: nothing is expected
 	topology  time.Time // when the cluster was last asked who has which slots
 	asked     time.Time // when the sentinels were last asked
 }
 
-// sentinel is what the writer knows of a sentinel.
+// sentinel is what the writer knows of a sentinel: it holds that, or more.
 type sentinel struct {
 	key     string
-	known   bool // false: it may be missing, or hold anything
+	met     bool   // it has been looked at
+	id      string // "" before that
+	seq     int64
 	through int64
-	seq     int64 // what it holds if this writer wrote it last
 }
 
 const (
 	askEvery      = time.Second
 	topologyEvery = 10 * time.Second
-	behind        = -2 // what guard.lua answers if something is missing
 )
 
-func newGuard(s *Sink, partition int32, writtenThrough int64) guard {
-	var id [8]byte
-	_, _ = rand.Read(id[:]) // it never fails
-	return guard{sink: s, partition: partition, writer: hex.EncodeToString(id[:]), expect: writtenThrough}
-}
+// What guard.lua can do, which says what each means.
+const (
+	look  = "look"
+	raise = "raise"
+	hold  = "hold"
+	fill  = "fill"
+	lose  = "lose"
+)
 
 // key returns the key of the sentinel in the slot of a tag.
 func (g *guard) key(tag string) string {
@@ -65,116 +69,75 @@ func (g *guard) place(ctx context.Context) error {
 	}
 	g.topology = now
 	for _, tag := range tags {
-		key := g.key(tag)
-		if g.has(key) {
-			continue
+		s := &sentinel{key: g.key(tag), through: -1}
+		if first {
+			s.through = g.through
+		} // one that is added later is for slots that have moved: nothing was noted there before
+		if !slices.ContainsFunc(g.sentinels, func(other *sentinel) bool { return other.key == s.key }) {
+			g.sentinels = append(g.sentinels, s)
 		}
-		// One that is added later is for slots that have moved: nothing of it was noted before.
-		g.sentinels = append(g.sentinels, &sentinel{key: key, known: first && g.expect >= 0, through: g.expect})
 	}
 	return nil
 }
 
-func (g *guard) has(key string) bool {
-	for _, s := range g.sentinels {
-		if s.key == key {
-			return true
-		}
-	}
-	return false
-}
-
-// open marks the sentinels of which nothing is expected, so that a loss between now and the next raise is found.
-func (g *guard) open(ctx context.Context) error {
-	if err := g.place(ctx); err != nil {
-		return err
-	}
-	var unknown []*sentinel
-	for _, s := range g.sentinels {
-		if !s.known {
-			unknown = append(unknown, s)
-		}
-	}
-	_, err := g.ask(ctx, unknown, "-1")
-	return err
-}
-
-// raise notes that everything up to an offset has been written, where nothing is missing.
-func (g *guard) raise(ctx context.Context, through int64) (lost bool, err error) {
-	return g.ask(ctx, g.sentinels, decimal(max(through, -1)))
-}
-
-// look asks whether something is missing, once a second at most.
-func (g *guard) look(ctx context.Context) (lost bool, err error) {
-	if now := g.sink.config.Now(); now.Sub(g.asked) < askEvery {
-		return false, nil
-	}
+// open looks at the sentinels that haven't been met, and makes those that are missing, so that a loss between now and the
+// next time is found.
+func (g *guard) open(ctx context.Context) (lost bool, err error) {
 	if err := g.place(ctx); err != nil {
 		return false, err
 	}
-	var known []*sentinel
+	var strange []*sentinel
 	for _, s := range g.sentinels {
-		if s.known {
-			known = append(known, s)
+		if !s.met {
+			strange = append(strange, s)
 		}
 	}
-	return g.ask(ctx, known, "")
+	return g.ask(ctx, strange, look, -1)
 }
 
-// ask calls guard.lua for sentinels, to write what it is given, or with "" to look only.
-func (g *guard) ask(ctx context.Context, sentinels []*sentinel, through string) (lost bool, err error) {
+// due reports whether the sentinels have not been asked for a while.
+func (g *guard) due() bool { return g.sink.config.Now().Sub(g.asked) >= askEvery }
+
+// askAll asks all sentinels.
+func (g *guard) askAll(ctx context.Context, action string, through int64) (lost bool, err error) {
+	if err := g.place(ctx); err != nil {
+		return false, err
+	}
+	return g.ask(ctx, g.sentinels, action, through)
+}
+
+func (g *guard) ask(ctx context.Context, sentinels []*sentinel, action string, through int64) (lost bool, err error) {
 	if len(sentinels) == 0 {
 		return false, nil
 	}
 	g.asked = g.sink.config.Now()
-	seq := g.seq
-	if through != "" {
-		g.seq++
-		seq = g.seq
-	}
 	calls := make([]*call, len(sentinels))
 	for i, s := range sentinels {
-		expected := ""
-		if s.known {
-			expected = decimal(s.through)
-		}
 		calls[i] = &call{script: guardScript, keys: []string{s.key}, args: []any{
-			expected, g.writer, decimal(s.seq), through, decimal(seq), decimal(g.sink.config.TTL.Milliseconds()),
+			action, s.id, decimal(s.seq), decimal(s.through), decimal(through), randomID(), decimal(g.sink.config.TTL.Milliseconds()),
 		}}
 	}
 	err = g.sink.run(ctx, calls)
 	for i, s := range sentinels {
+		c := calls[i]
+		if c.err != nil {
+			continue // what is known of it is true also if it has been raised: it holds more, then
+		}
+		s.met, s.id, s.seq = true, c.id, c.seq
 		switch {
-		case calls[i].err != nil: // what is known of it stays true if it was written: it only grows
-		case calls[i].answer == behind:
+		case c.answer == 0:
 			lost = true
+			s.through = -1 // as the loss is known, the next one is to be found
 			g.sink.counts.lost.Add(1)
-		default:
-			s.known, s.through = true, calls[i].answer
-			if through != "" {
-				s.seq = seq
-			}
+		case action == raise || action == fill:
+			s.through = max(s.through, through)
 		}
 	}
 	return lost, err
 }
 
-// drop removes the sentinels: whoever writes after a restart finds out that something is missing. Nothing is
-// expected of them from then on.
-func (g *guard) drop(ctx context.Context) error {
-	g.expect = -1
-	if err := g.place(ctx); err != nil {
-		return err
-	}
-	pipe := g.sink.config.Client.Pipeline()
-	for _, s := range g.sentinels {
-		s.known = false
-		pipe.Del(ctx, s.key)
-	}
-	g.sink.counts.pipelines.Add(1)
-	g.sink.counts.commands.Add(int64(len(g.sentinels)))
-	if _, err := pipe.Exec(ctx); err != nil {
-		return explain(fmt.Errorf("removing a writer's mark: %w", err))
-	}
-	return nil
+func randomID() string {
+	var id [8]byte
+	_, _ = rand.Read(id[:]) // it never fails
+	return hex.EncodeToString(id[:])
 }

@@ -40,7 +40,32 @@ type call struct {
 	keys   []string
 	args   []any
 	answer int64
-	err    error // nil once it has answered
+	id     string // of a sentinel, as guard.lua returns it
+	seq    int64  // of a sentinel
+	err    error  // nil once it has answered
+}
+
+// take takes an answer in.
+func (c *call) take(reply any, err error) {
+	c.err = err
+	if err != nil {
+		return
+	}
+	ok := false
+	switch reply := reply.(type) {
+	case int64:
+		c.answer, ok = reply, true
+	case []any:
+		if len(reply) == 3 {
+			c.answer, ok = reply[0].(int64)
+			id, isID := reply[1].(string)
+			seq, isSeq := reply[2].(int64)
+			c.id, c.seq, ok = id, seq, ok && isID && isSeq
+		}
+	}
+	if !ok {
+		c.err = fmt.Errorf("a script answered %v, which it never does", reply)
+	}
 }
 
 // What one pipeline holds at most: a server answers as it reads, and a client that writes for long without reading
@@ -134,7 +159,7 @@ func (s *Sink) exec(ctx context.Context, calls []*call, way int) {
 	s.counts.bytes.Add(int64(bytes))
 	_, _ = pipe.Exec(ctx) // each answer has its error
 	for i, c := range calls {
-		c.answer, c.err = answers[i].Int64()
+		c.take(answers[i].Result())
 	}
 }
 
