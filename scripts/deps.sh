@@ -63,6 +63,9 @@ fi
 if [ "$(java_found)" -lt $java_wanted ]; then
   debian+=(default-jre-headless) # runs Apache Kafka, for the tests against a real one
 fi
+if ! command -v redis-server >/dev/null; then
+  debian+=(redis-server) # for the tests against a real one, which start their own; the service stays off
+fi
 gather_jars=no
 if ! jars_there; then
   gather_jars=yes
@@ -82,7 +85,7 @@ if [ $install_go = yes ] || ! GOPROXY=off go mod download 2>/dev/null; then
 fi
 
 if [ ${#plan[@]} -eq 0 ]; then
-  echo "deps: all there (Go $(go_found), gcc, golangci-lint, Java $(java_found), Apache Kafka)"
+  echo "deps: all there (Go $(go_found), gcc, golangci-lint, Java $(java_found), Apache Kafka, Redis)"
   exit 0
 fi
 echo "deps: this machine lacks some things. Installing:"
@@ -98,7 +101,8 @@ if [ ${#debian[@]} -gt 0 ]; then
     root=(sudo)
   fi
   "${root[@]}" apt-get update -qq || fail "apt-get update failed" "check the network and the package sources in /etc/apt, then run make deps again"
-  "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq -o Dpkg::Use-Pty=0 --no-install-recommends "${debian[@]}" >/dev/null ||
+  # RUNLEVEL=1: packages that bring a service don't start it.
+  "${root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq -o Dpkg::Use-Pty=0 --no-install-recommends "${debian[@]}" >/dev/null ||
     fail "apt-get could not install ${debian[*]}" "install them by hand, then run make deps again"
 fi
 
@@ -113,6 +117,7 @@ fi
 
 [ "$(java_found)" -ge $java_wanted ] || fail "Apache Kafka needs Java $java_wanted or newer; on PATH is Java $(java_found)" \
   "install a newer one (Debian: openjdk-$java_wanted-jre-headless or newer) and put it first on PATH, then run make deps again"
+command -v redis-server >/dev/null || fail "redis-server is not on PATH" "install Redis or Valkey 7 or newer and put redis-server on PATH, then run make deps again"
 if [ $gather_jars = yes ]; then
   rm -rf .tools/kafka/lib $jars_stamp
   mvn --batch-mode --no-transfer-progress --quiet -Dstyle.color=never -f scripts/kafka/pom.xml \
