@@ -59,6 +59,10 @@ type Boards struct {
 	ValueScale      int           // values are in units of 10^-ValueScale, 0 to 9
 	Dimensions      []string      // names of the dimensions that a cell's group holds, in its order
 	Boards          []Board
+
+	// RankItems (limits.rank_items) is how many cells a shard keeps, one for each pane, group,
+	// item and source partition; 0 is no limit. TODO.
+	RankItems int
 }
 
 // Validate reports all that is wrong, at once, by board and name.
@@ -78,6 +82,9 @@ func (b Boards) Validate() error {
 	}
 	if b.ValueScale < 0 || b.ValueScale > 9 {
 		errs = append(errs, fmt.Errorf("ValueScale is %d; it must be 0 to 9", b.ValueScale))
+	}
+	if b.RankItems < 0 {
+		errs = append(errs, fmt.Errorf("RankItems is %d; it must be 0, for no limit, or more", b.RankItems))
 	}
 	names := map[string]bool{}
 	for _, board := range b.Boards {

@@ -164,6 +164,9 @@ func (m *Merge) Flush(send func(lists []event.Ranking)) bool {
 	})
 }
 
+// Pending returns how many lists wait to be flushed or acknowledged.
+func (m *Merge) Pending() int { return m.out.Pending() }
+
 // Acked notes that the sink has acknowledged the last flush.
 func (m *Merge) Acked() { m.out.Acked(0) }
 

@@ -19,6 +19,8 @@ type names struct {
 	blocks []byte
 	index  index
 	free   map[int][]uint32 // by size, numbers to be given again
+	runs   []run            // longer free places, to be cut up
+	whole  bitset           // names that have been held since before anything was let go, and have lost nothing; see Rank.unmark
 }
 
 const (
@@ -43,7 +45,7 @@ func (n *names) number(b []byte, hash uint32, until int64) uint32 {
 	}
 	i := n.place(nameSize(len(b)))
 	head := n.blocks[4*int(i):]
-	binary.LittleEndian.PutUint32(head, uint32(len(b)))
+	putLength(head, len(b))
 	copy(head[nameHead:], b)
 	n.setUntil(i, until)
 	n.index.add(hash, i)
@@ -55,6 +57,9 @@ func (n *names) place(size int) uint32 {
 	if free := n.free[size]; len(free) > 0 {
 		n.free[size] = free[:len(free)-1]
 		return free[len(free)-1]
+	}
+	if i, ok := n.cut(size); ok {
+		return i
 	}
 	at := len(n.blocks)
 	if at+size > namesMax {
@@ -106,6 +111,7 @@ func (n *names) forget(through int64) {
 		if until := n.until(i); until <= through && until != gone {
 			n.index.remove(hashName(b), i)
 			n.setUntil(i, gone)
+			n.whole.clear(i)
 			n.free[size] = append(n.free[size], i)
 		}
 		at += size
@@ -124,3 +130,5 @@ func (n *names) setUntil(i uint32, t int64) {
 }
 
 func hashName(b []byte) uint32 { return uint32(xxh3.Hash(b)) }
+
+func putLength(head []byte, length int) { binary.LittleEndian.PutUint32(head, uint32(length)) }

@@ -44,6 +44,7 @@ type Rank struct {
 	begun      int64              // sliding windows whose last slide begins by now are ranked; moved between flushes only, so that all panes agree
 	nextBegin  int64              // event time at which the next one's does
 	afterFinal int64
+	room       room
 }
 
 // knownGroup is a group's number, and the closing watermark until which it is needed.
@@ -60,6 +61,7 @@ type rankPane struct {
 	closeNext int64 // ... and the first of them
 	first     int64 // log offset of the first part of the earliest-begun flush that touched it
 	cells     table
+	missing   missing   // bound of any item, whatever its group, for windows that begin later
 	targets   []*totals // windows that take its cells now
 	epoch     int       // of targets
 }
@@ -73,6 +75,7 @@ type view struct {
 	boards  []*Board
 	windows map[int64]*totals
 
+	listsMade  uint64
 	totalsUsed int // in the window dropped last: how large to make the next one's table
 }
 
@@ -96,6 +99,7 @@ func NewRank(b Boards, sources, lanes int, from Resume) *Rank {
 	}
 	r.out = NewSender[*leaders, Resume](lanes, from.PublishedThrough, (*leaders).again, (*leaders).release)
 	r.settled = from.LowWater > from.PublishedThrough
+	r.room = newRoom(b)
 	for i := range b.Boards {
 		board := b.Boards[i]
 		for _, by := range board.By {
@@ -127,7 +131,7 @@ func (r *Rank) view(span span, by, dimensions []string) *view {
 // isn't from the partitions and settings that this shard is made for; nothing was taken.
 func (r *Rank) Take(at int64, u *event.Update) error {
 	for i := range u.Cells {
-		if c := &u.Cells[i]; c.Pane%r.pane != 0 || c.Count < 0 || c.Count > countMask || c.Duplicates < 0 {
+		if c := &u.Cells[i]; c.Pane%r.pane != 0 || c.Count < 0 || c.Count > countMask || c.Count == 0 && c.Sum != 0 || c.Duplicates < 0 {
 			return fmt.Errorf("offset %d: a cell of pane %d with count %d, but panes are %d ms: the settings have changed; start a new generation", at, c.Pane, c.Count, r.pane)
 		}
 	}
@@ -167,7 +171,12 @@ func (r *Rank) paneOf(start int64) *rankPane {
 	if p.closeLast <= r.dropped {
 		return nil
 	}
-	p.cells.size(r.cellsUsed)
+	p.cells.size(r.presize(r.cellsUsed, func() (laid int) {
+		for _, p := range r.panes {
+			laid += p.cells.homes
+		}
+		return laid
+	}))
 	r.panes[start] = p
 	return p
 }
@@ -212,15 +221,22 @@ func (r *Rank) window(v *view, start int64) *totals {
 		return t
 	}
 	t = &totals{view: v, unit: r.unit, start: start, end: start + v.span.size, closeAt: r.closeAt(v, start), indexes: map[event.Group]uint32{}}
-	t.table.size(v.totalsUsed)
+	t.table.size(r.presize(v.totalsUsed, func() (laid int) {
+		for _, t := range v.windows {
+			laid += t.table.homes
+		}
+		return laid
+	}))
 	v.windows[start] = t
+	t.others = r.missingIn(t)
 	for _, at := range slices.Sorted(maps.Keys(r.panes)) {
 		if at >= t.start && at < t.end {
 			r.panes[at].cells.each(func(e *entry) {
-				t.add(&r.groups, &r.items, delta{item: e.itemOf(), group: e.group, count: e.count(), is: int64(e.sum.get()), duplicates: int64(e.extra)})
+				t.add(&r.groups, &r.items, delta{item: e.itemOf(), group: e.group, count: e.count(), is: int64(e.sum.get()), duplicates: int64(e.extra), cells: 1})
 			})
 		}
 	}
+	r.unmark(t)
 	return t
 }
 
@@ -258,6 +274,7 @@ func (r *Rank) advance() {
 	for start, p := range r.panes {
 		if p.closeLast <= r.dropped {
 			r.cellsUsed = p.cells.used
+			r.room.cells -= p.cells.used
 			delete(r.panes, start)
 			r.recent = nil
 		}

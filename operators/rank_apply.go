@@ -22,7 +22,7 @@ const blockLen = 64
 // that cache misses overlap instead of adding up.
 func (r *Rank) apply(cells []event.Cell, source uint16, first int64) {
 	for len(cells) > 0 {
-		n := min(len(cells), blockLen)
+		n := min(len(cells), r.room.block)
 		r.look(cells[:n], source, first)
 		for i := range cells[:n] {
 			if in := &r.block[i]; in.pane != nil {
@@ -41,15 +41,9 @@ func (r *Rank) look(cells []event.Cell, source uint16, first int64) {
 		in.pane = r.paneFor(cells[i].Pane, first)
 		in.hash = hashName(cells[i].Item)
 	}
-	touched := r.items.touch(r.block[:len(cells)])
-	for i := range cells {
-		in := &r.block[i]
-		if in.pane == nil {
-			continue
-		}
-		c := &cells[i]
-		in.item = r.items.number(c.Item, in.hash, in.pane.closeLast)
-		in.group = r.groupNumber(c.Group, in.pane.closeLast)
+	touched := r.number(cells)
+	if r.room.tight(len(cells)) {
+		r.makeRoom(cells, source)
 	}
 	var ahead [blockLen][]entry
 	for i := range cells {
@@ -70,6 +64,21 @@ func (r *Rank) look(cells []event.Cell, source uint16, first int64) {
 		touched += touch(ahead[:len(cells)])
 	}
 	r.touched = touched
+}
+
+// number finds the numbers of a block's items and groups.
+func (r *Rank) number(cells []event.Cell) (touched uint32) {
+	touched = r.items.touch(r.block[:len(cells)])
+	for i := range cells {
+		in := &r.block[i]
+		if in.pane == nil {
+			continue
+		}
+		c := &cells[i]
+		in.item = r.items.number(c.Item, in.hash, in.pane.closeLast)
+		in.group = r.groupNumber(c.Group, in.pane.closeLast)
+	}
+	return touched
 }
 
 // touch reads the first entries of each, which are mostly in two cache lines.
@@ -115,11 +124,15 @@ func (r *Rank) paneFor(start, first int64) *rankPane {
 }
 
 func (r *Rank) replace(in *incoming, c *event.Cell, source uint16) {
-	e, _ := in.pane.cells.put(in.item, in.group, source)
+	e, isNew := in.pane.cells.put(in.item, in.group, source)
 	duplicates := uint32(min(c.Duplicates, math.MaxUint32))
 	d := delta{
 		item: in.item, group: in.group, count: c.Count - e.count(),
 		was: int64(e.sum.get()), is: c.Sum, duplicates: int64(duplicates) - int64(e.extra),
+	}
+	if isNew {
+		d.cells = 1
+		r.room.cells++
 	}
 	e.addCount(d.count)
 	e.sum.set(uint64(c.Sum))

@@ -1,6 +1,7 @@
 package operators
 
 import (
+	"cmp"
 	"math"
 	"slices"
 
@@ -26,12 +27,30 @@ func Lane(k event.ListKey, lanes int) int {
 }
 
 // settle ends a replay: what the lists hold now was published before the restart, as
-// final where advance has closed their window.
+// final where advance has closed their window. But with a budget, what was let go before is not what is
+// let go now: the same cells came in another order, mixed with others. Lists of two runs don't go together then, so all are published anew.
 func (r *Rank) settle() {
 	r.settled = true
 	for _, v := range r.views {
 		for _, t := range v.windows {
 			t.refresh(&r.items, func(*leaders) {})
+		}
+	}
+	if r.room.limit > 0 {
+		r.Republish()
+	}
+}
+
+// Republish makes the next flush hold every list that is kept; in a replay that ends with all published, it does nothing.
+func (r *Rank) Republish() {
+	if !r.settled {
+		return
+	}
+	for _, v := range r.views {
+		for _, t := range v.windows {
+			for i := range t.groups {
+				t.touchAll(&t.groups[i])
+			}
 		}
 	}
 }
@@ -57,15 +76,21 @@ func (r *Rank) Flush(shard int, incarnation uint64, send func(lane int, head eve
 		ClosedThrough: r.in.ClosedThrough(), DroppedThrough: r.in.DroppedThrough(),
 	}
 	return r.out.Begin(r.in.At(), r.Checkpoint(), func(lane int, changed []*leaders) {
-		slices.SortFunc(changed, func(a, b *leaders) int { return a.key.Compare(b.key) })
+		slices.SortFunc(changed, func(a, b *leaders) int { return cmp.Or(a.key.Compare(b.key), cmp.Compare(b.made, a.made)) })
 		lists := make([]event.Ranking, 0, len(changed))
-		for _, l := range changed {
+		for i, l := range changed {
 			l.changed = false
+			if i > 0 && changed[i-1].key == l.key { // what was said of a group before it was let go, and came back
+				continue
+			}
 			lists = append(lists, l.ranking(&r.items, head.AsOf))
 		}
 		send(lane, head, lists)
 	})
 }
+
+// Pending returns how many lists wait to be flushed or acknowledged, as of the last flush.
+func (r *Rank) Pending() int { return r.out.Pending() }
 
 // Acked notes that a lane has acknowledged its last flush.
 func (r *Rank) Acked(lane int) { r.out.Acked(lane) }

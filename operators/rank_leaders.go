@@ -22,6 +22,9 @@ type leaders struct {
 	floored bool     // an item has been cut off
 	fresh   []leader // offered since top was made, and better than the floor
 
+	made      uint64 // how many lists its view has made before it: of two with its key, the greater counts
+	saidExact bool   // what it said of that last
+
 	touched bool           // it may say something else than when it was last made, or did in between
 	changed bool           // in the sender's list of changed entries
 	refs    int            // entries in the sender's lists
@@ -113,11 +116,6 @@ func (l *leaders) clear() { l.top, l.fresh, l.floored = l.top[:0], l.fresh[:0], 
 // first returns the list itself: the first K of top.
 func (l *leaders) first() []leader { return l.top[:min(l.board.K, len(l.top))] }
 
-// exact reports whether scores are exact: where they come from sums, none of the group's may have run over.
-func (l *leaders) exact() bool {
-	return l.board.Measure == Count || l.totals.groups[l.group].overflows == 0
-}
-
 // ranking returns the list as others see it, as of an offset of the updates log.
 func (l *leaders) ranking(items *names, asOf int64) event.Ranking {
 	if l.last != nil {
@@ -128,6 +126,9 @@ func (l *leaders) ranking(items *names, asOf int64) event.Ranking {
 	g := &t.groups[l.group]
 	r := event.Ranking{
 		ListKey: l.key, End: t.end, Final: t.closed, Exact: l.exact(), Duplicates: g.duplicates, Revision: asOf,
+	}
+	if l.saidExact = r.Exact; !r.Exact {
+		r.MaxError = l.errorMax()
 	}
 	var text []byte
 	for _, leader := range l.first() {

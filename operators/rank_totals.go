@@ -14,6 +14,8 @@ type totals struct {
 
 	table   table // keyed by item and by the index in groups
 	groups  []rankGroup
+	free    []uint32               // indexes in groups that stand empty
+	others  missing                // bound of the groups that are not there
 	indexes map[event.Group]uint32 // into groups, by name
 	groupOf []uint32               // by the number of a cell's group: its index in groups plus one, or 0
 	changed []totalKey             // marked entries
@@ -26,6 +28,8 @@ type rankGroup struct {
 	lists      []*leaders // one per board of the view
 	duplicates int64
 	overflows  int64 // sums beyond int64, of totals and of cells
+	missing    missing
+	cells      int64 // held
 	marked     bool  // it has entries in changed
 }
 
@@ -37,6 +41,7 @@ type delta struct {
 	count       int64
 	was, is     int64
 	duplicates  int64
+	cells       int64 // 1 where it is new
 }
 
 // add takes a cell's change in. A list is touched when the item was in it or comes into it, also
@@ -45,6 +50,7 @@ type delta struct {
 func (t *totals) add(groups, items *names, d delta) {
 	g := t.group(groups, d.group)
 	group := &t.groups[g]
+	group.cells += d.cells
 	group.duplicates += d.duplicates
 	if d.duplicates != 0 {
 		t.touchAll(group)
@@ -52,7 +58,10 @@ func (t *totals) add(groups, items *names, d delta) {
 	if d.count == 0 && d.was == d.is {
 		return
 	}
-	e, _ := t.table.put(d.item, g, 0)
+	e, isNew := t.table.put(d.item, g, 0)
+	if isNew && group.missing.some() {
+		e.extra |= lossy // it may be back, without what it was before
+	}
 	countWas := e.count()
 	sumWas, okWas := e.total()
 	e.addCount(d.count)
@@ -111,12 +120,13 @@ func (t *totals) group(groups *names, number uint32) uint32 {
 	name := t.view.project(event.Group(groups.get(number)))
 	g, ok := t.indexes[name]
 	if !ok {
-		g = uint32(len(t.groups))
+		g = t.place()
 		t.indexes[name] = g
-		t.groups = append(t.groups, rankGroup{name: name})
+		t.groups[g] = rankGroup{name: name, missing: t.others}
 		for _, board := range t.view.boards {
 			key := event.ListKey{Board: board.Name, By: t.view.by, Group: name, Start: t.start}
-			l := &leaders{board: board, totals: t, group: g, key: key}
+			t.view.listsMade++
+			l := &leaders{board: board, totals: t, group: g, key: key, made: t.view.listsMade}
 			t.groups[g].lists = append(t.groups[g].lists, l)
 			t.touch(l)
 		}
@@ -126,6 +136,17 @@ func (t *totals) group(groups *names, number uint32) uint32 {
 	}
 	t.groupOf[number] = g + 1
 	return g
+}
+
+// place returns the index of an empty place in groups.
+func (t *totals) place() uint32 {
+	if n := len(t.free); n > 0 {
+		g := t.free[n-1]
+		t.free = t.free[:n-1]
+		return g
+	}
+	t.groups = append(t.groups, rankGroup{})
+	return uint32(len(t.groups) - 1)
 }
 
 // project returns a cell's group cut down to the view's dimensions.
@@ -191,6 +212,9 @@ func (t *totals) remake(items *names) {
 		for _, l := range t.groups[i].lists {
 			for _, leader := range l.top {
 				t.table.find(leader.item, i, 0).extra |= listed
+			}
+			if t.groups[i].missing.some() && l.exact() != l.saidExact {
+				t.touch(l)
 			}
 		}
 	}

@@ -20,7 +20,7 @@ type entry struct {
 	item, group uint32 // item is one more than its number: an entry of zeros is empty
 	counted     halves // upper 16 bits: source; the rest: count, which at a million a second lasts nine years
 	sum         halves
-	extra       uint32 // a cell's duplicates; of a total two marks, and above them the upper 30 bits of its sum, of 94
+	extra       uint32 // a cell's duplicates; of a total three marks, and above them the upper 29 bits of its sum, of 93
 }
 
 type halves [2]uint32
@@ -34,7 +34,8 @@ const (
 	countMask  = 1<<48 - 1
 	marked     = 1 // has changed, and its lists have to look at it
 	listed     = 2 // is among the leaders of a list, or was
-	sumShift   = 2
+	lossy      = 4 // cells of it have been let go, or may have been
+	sumShift   = 3
 )
 
 // itemOf returns the item's number.
@@ -154,9 +155,12 @@ func (t *table) shift(i int) bool {
 	return true
 }
 
-func (t *table) grow() {
+func (t *table) grow() { t.relay(max(16, t.homes+t.homes/8)) }
+
+// relay lays the entries out anew, with so many homes.
+func (t *table) relay(homes int) {
 	old := t.slots
-	t.lay(max(16, t.homes+t.homes/8))
+	t.lay(homes)
 	for next, i := 0, 0; i < len(old); i++ {
 		e := &old[i]
 		if e.item == 0 {
@@ -175,6 +179,30 @@ func (t *table) grow() {
 func (t *table) lay(homes int) {
 	t.homes = homes
 	t.slots = make([]entry, homes+homes/64+16)
+}
+
+// remove takes out the entries for which f says so. It moves the others up in place, which
+// keeps their order: none stands before its home, and so none moves up beyond it. A table that is
+// mostly empty then is laid out anew.
+func (t *table) remove(f func(e *entry) bool) {
+	next := 0
+	for i := range t.slots {
+		e := t.slots[i]
+		if e.item == 0 {
+			continue
+		}
+		t.slots[i] = entry{}
+		if f(&e) {
+			t.used--
+			continue
+		}
+		next = max(next, t.home(e.hash()))
+		t.slots[next] = e
+		next++
+	}
+	if 2*t.used < t.homes {
+		t.relay(t.used*5/4 + 1)
+	}
 }
 
 // each calls f for every entry, in the order of their hashes.
