@@ -17,7 +17,7 @@ BENCH      ?= .
 BENCH_PKGS ?= ./event ./operators ./wire
 BENCH_ARGS ?=
 # Packages with goroutines, and of the others those that take seconds.
-RACE_PKGS  ?= ./event ./watermark ./wire ./sinks/... ./microbatch ./handlers ./test/intake
+RACE_PKGS  ?= ./event ./watermark ./wire ./sinks/... ./microbatch ./handlers ./test/chain
 
 STAGE := @scripts/stage.sh
 GOLANGCI_LINT := go tool -modfile=golangci-lint.mod golangci-lint

@@ -43,13 +43,8 @@ func (in *Intake) Deduplicate(msg *message.Message) error {
 	if err != nil {
 		return err
 	}
-	select {
-	case <-msg.Acked():
-		if f.claim != nil {
-			f.claim.Refuse(errAcknowledged)
-			return errAcknowledged
-		}
-	default:
+	if err := f.unacknowledged(msg); err != nil {
+		return err
 	}
 	f.chain.Lock()
 	defer f.chain.Unlock()
@@ -68,9 +63,6 @@ func (in *Intake) Deduplicate(msg *message.Message) error {
 	}
 	return nil
 }
-
-var errAcknowledged = errors.New("a batch was acknowledged before it was handled, so the next one overtakes it, and it would not come again: " +
-	"have no middleware do so (InstantAck)")
 
 func (f *fold) deduplicate(payload []byte) (turn, error) {
 	f.mu.Lock()

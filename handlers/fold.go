@@ -127,11 +127,8 @@ type PartitionStatus struct {
 
 // Status returns how far each partition is that this process owns.
 func (in *Intake) Status() []PartitionStatus {
+	folds := in.folds.all()
 	in.mu.Lock()
-	folds := make([]*fold, 0, len(in.folds)+1)
-	for _, f := range in.folds {
-		folds = append(folds, f)
-	}
 	if in.plain != nil {
 		folds = append(folds, in.plain.fold)
 	}

@@ -149,10 +149,10 @@ type Intake struct {
 	decided   [event.Decisions]atomic.Int64
 	conflicts atomic.Int64
 
-	mu    sync.Mutex
-	folds map[*microbatch.Claim]*fold
-	plain *plainFold // of messages that aren't microbatch's
+	folds claims[*fold]
 
+	mu     sync.Mutex
+	plain  *plainFold // of messages that aren't microbatch's
 	closed bool
 }
 
@@ -165,7 +165,6 @@ func NewIntake(c IntakeConfig) (*Intake, error) {
 		config: c,
 		link:   NewLink(),
 		start:  c.Now(),
-		folds:  map[*microbatch.Claim]*fold{},
 	}, nil
 }
 
@@ -216,24 +215,11 @@ func (in *Intake) foldOf(ctx context.Context) (*fold, error) {
 		}
 		return in.plain.fold, nil
 	}
-	if f := in.folds[claim]; f != nil {
-		return f, nil
-	}
-	if err := claim.Context().Err(); err != nil {
-		return nil, context.Cause(claim.Context())
-	}
-	f, err := newFold(in, claim)
-	if err != nil {
-		claim.Refuse(err)
-		return nil, err
-	}
-	in.folds[claim] = f
-	release := in.link.Hold()
-	context.AfterFunc(claim.Context(), func() {
-		defer release()
-		in.mu.Lock()
-		defer in.mu.Unlock()
-		delete(in.folds, claim)
+	return in.folds.of(claim, func(claim *microbatch.Claim) (*fold, error) {
+		f, err := newFold(in, claim)
+		if err == nil {
+			context.AfterFunc(claim.Context(), in.link.Hold())
+		}
+		return f, err
 	})
-	return f, nil
 }

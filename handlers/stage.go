@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -58,6 +59,7 @@ const retryMax = 10 * time.Second
 // lanes is what is under way to the lanes.
 type lanes struct {
 	flushes  int64         // how many have been begun
+	arrived  int64         // the newest of them that has arrived at a lane
 	inFlight int           // lanes whose flush is under way, or has failed and rests
 	flying   int           // entries in those
 	left     int           // entries that the last flush could not take along, since their lanes were not free
@@ -69,11 +71,16 @@ type lanes struct {
 func newLanes(n int, interval time.Duration) lanes {
 	l := lanes{landed: make(chan struct{}), hurry: make(chan struct{}), retries: make([]*backoff.ExponentialBackOff, n)}
 	for i := range l.retries {
-		b := backoff.NewExponentialBackOff()
-		b.InitialInterval, b.MaxInterval, b.Multiplier = min(interval, retryMax), retryMax, 2
-		l.retries[i] = b
+		l.retries[i] = newBackOff(interval)
 	}
 	return l
+}
+
+// newBackOff returns waits that begin with an interval and double, with jitter.
+func newBackOff(interval time.Duration) *backoff.ExponentialBackOff {
+	b := backoff.NewExponentialBackOff()
+	b.InitialInterval, b.MaxInterval, b.Multiplier = min(interval, retryMax), retryMax, 2
+	return b
 }
 
 func (s *stage) init(m machine, what, lane string, lanes int, f flushing, now func() time.Time) {
@@ -101,6 +108,23 @@ func (s *stage) giveUp(err error) {
 	s.claim.Release(err)
 	s.broken = fmt.Errorf("this partition is being given back: %w", err)
 }
+
+// unacknowledged reports a message that something has acknowledged before it was handled.
+func (s *stage) unacknowledged(msg *message.Message) error {
+	if s.claim == nil {
+		return nil
+	}
+	select {
+	case <-msg.Acked():
+		s.claim.Refuse(errAcknowledged)
+		return errAcknowledged
+	default:
+		return nil
+	}
+}
+
+var errAcknowledged = errors.New("a batch was acknowledged before it was handled, so the next one overtakes it, and it would not come again: " +
+	"have no middleware do so (InstantAck)")
 
 // flushIfDue publishes what has changed, when it is time, when it is much, or when something is
 // urgent. Where too much is pending it waits, and so holds up reading, until there is less.
@@ -173,6 +197,7 @@ func (s *stage) send(lane int, flush int64, entries int, send func() error) {
 		s.machine.failed(lane)
 	default:
 		l.retries[lane].Reset()
+		l.arrived = max(l.arrived, flush)
 		s.machine.acked(lane)
 		s.machine.commit()
 	}

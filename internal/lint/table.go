@@ -42,7 +42,7 @@ func Rooms() []Room {
 		{Path: "bench/intake", Own: []string{"event", "operators", "microbatch", "handlers", "wire", "internal/embedded", "internal/apachekafka"}, Outside: []string{
 			"github.com/ThreeDotsLabs/watermill", "github.com/ThreeDotsLabs/watermill-kafka/v3", "github.com/IBM/sarama", "github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm",
 		}},
-		{Path: "test/intake"},
+		{Path: "test/chain"},
 		{Path: "internal/lint"},
 		{Path: "internal/mutants"},
 	}

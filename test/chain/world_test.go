@@ -1,4 +1,4 @@
-package intake_test
+package chain_test
 
 import (
 	"context"
@@ -44,7 +44,7 @@ func newWorld(t *testing.T, brokers []string, s operators.Settings, partitions, 
 	t.Cleanup(client.Close)
 	w := &world{
 		t: t, brokers: brokers, client: client, admin: kadm.NewClient(client), settings: s, partitions: partitions, shards: shards,
-		topics: topics{fmt.Sprintf("events-%d", n), fmt.Sprintf("updates-%d", n), fmt.Sprintf("dead-letters-%d", n), fmt.Sprintf("group-%d", n)},
+		topics: topics{fmt.Sprintf("events-%d", n), fmt.Sprintf("updates-%d", n), fmt.Sprintf("dead-letters-%d", n), fmt.Sprintf("rankings-%d", n), fmt.Sprintf("group-%d", n)},
 		logs:   make([][]sim.Record, partitions), values: make([][][]byte, partitions),
 	}
 	forever, large := "-1", "4194304" // some malformed records have more than Kafka's usual 1 MiB
@@ -59,7 +59,7 @@ func newWorld(t *testing.T, brokers []string, s operators.Settings, partitions, 
 // member returns settings for a member in which everything happens soon.
 func (w *world) member() memberConfig {
 	return memberConfig{
-		Brokers: w.brokers, Topics: w.topics, Shards: w.shards, Settings: w.settings,
+		Brokers: w.brokers, Topics: w.topics, Shards: w.shards, Partitions: w.partitions, Settings: w.settings,
 		Strategy: "cooperative-sticky", Generation: 1, SessionTimeout: 600 * time.Millisecond, HeartbeatInterval: 100 * time.Millisecond,
 		FlushInterval: 20 * time.Millisecond, FlushCells: 50_000, PendingCells: 500_000, BatchRecords: 1000,
 		CommitInterval: 20 * time.Millisecond, IdleTimeout: 300 * time.Millisecond,

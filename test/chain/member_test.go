@@ -1,4 +1,4 @@
-package intake_test
+package chain_test
 
 import (
 	"context"
@@ -28,10 +28,11 @@ const memberEnv = "MILLRANK_TEST_MEMBER"
 
 // memberConfig is one member of the group, in this process or in one of its own.
 type memberConfig struct {
-	Brokers  []string
-	Topics   topics
-	Shards   int
-	Settings operators.Settings
+	Brokers    []string
+	Topics     topics
+	Shards     int
+	Partitions int // of the events topic
+	Settings   operators.Settings
 
 	Strategy          string
 	InstanceID        string
@@ -49,24 +50,29 @@ type memberConfig struct {
 	ClockAhead        time.Duration // how wrong this machine's clock is
 	Log               string        // file to log to; "" for nowhere
 
+	Boards *boardsConfig // ranks and writes leaderboards, too; nil: doesn't
+	Only   string        // the one handler that runs, "intake", "rank" or "leaderboard"; "" for all
+
 	// DieAfterLetters kills the process (SIGKILL) when it has published dead letters so many times, before anything that depends on
 	// them is committed. 0: never.
 	DieAfterLetters int
 }
 
 // topics are the names in use.
-type topics struct{ Events, Updates, Letters, Group string }
+type topics struct{ Events, Updates, Letters, Rankings, Group string }
 
 // running is a member in this process.
 type running struct {
-	intake     *handlers.Intake
-	subscriber *microbatch.Subscriber
-	router     *message.Router
-	publisher  *microbatch.Publisher
-	letters    message.Publisher
-	cancel     context.CancelFunc
-	done       chan struct{}
-	err        error
+	intake      *handlers.Intake
+	rank        *handlers.Rank
+	leaderboard *handlers.Leaderboard
+	subscribers []*microbatch.Subscriber
+	router      *message.Router
+	publisher   *microbatch.Publisher
+	close       []func() error // after the router has ended
+	cancel      context.CancelFunc
+	done        chan struct{}
+	err         error
 }
 
 // wrap lets a test stand between the handlers and what they use.
@@ -76,6 +82,8 @@ type wrap struct {
 	updates    func(message.Publisher) message.Publisher
 	middleware []message.HandlerMiddleware
 	assigned   func(*microbatch.Claim)
+	rankings   func(message.Publisher) message.Publisher
+	lists      func(handlers.ListWriter) handlers.ListWriter
 }
 
 // newMember makes a member; start runs it.
@@ -87,14 +95,37 @@ func newMember(c memberConfig, w wrap) (*running, error) {
 	if w.logger != nil {
 		log = w.logger
 	}
-	connection := microbatch.Connection{BootstrapServers: c.Brokers, MetadataMaxAge: time.Second, RequestTimeout: 5 * time.Second}
-	pc := microbatch.DefaultPublisherConfig(connection)
+	pc := microbatch.DefaultPublisherConfig(c.connection())
 	pc.DeliveryTimeout, pc.MaxMessageBytes = c.DeliveryTime, 4<<20
 	publisher, err := microbatch.NewPublisher(pc, log)
 	if err != nil {
 		return nil, err
 	}
-	var updates, letters message.Publisher = publisher, publisher
+	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: 10 * time.Second}, log)
+	if err != nil {
+		return nil, err
+	}
+	router.AddMiddleware(middleware.Recoverer)
+	m := &running{router: router, publisher: publisher, done: make(chan struct{})}
+	for name, add := range map[string]func(memberConfig, wrap, watermill.LoggerAdapter) error{
+		"intake": m.addIntake, "rank": m.addRank, "leaderboard": m.addLeaderboard,
+	} {
+		if c.Only != "" && c.Only != name || c.Boards == nil && name != "intake" {
+			continue
+		}
+		if err := add(c, w, log); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+func (c memberConfig) connection() microbatch.Connection {
+	return microbatch.Connection{BootstrapServers: c.Brokers, MetadataMaxAge: time.Second, RequestTimeout: 5 * time.Second}
+}
+
+func (m *running) addIntake(c memberConfig, w wrap, log watermill.LoggerAdapter) (err error) {
+	var updates, letters message.Publisher = m.publisher, m.publisher
 	if c.DieAfterLetters > 0 {
 		letters = &deadly{Publisher: letters, after: int64(c.DieAfterLetters)}
 	}
@@ -106,35 +137,41 @@ func newMember(c memberConfig, w wrap) (*running, error) {
 	}
 	ic := handlers.DefaultIntakeConfig()
 	if ic.Codec, err = handlers.JSON(event.DefaultMapping()); err != nil {
-		return nil, err
+		return err
 	}
-	ic.Settings, ic.Source, ic.Generation, ic.Shards = c.Settings, "test/"+c.Topics.Events, c.Generation, c.Shards
+	ic.Settings, ic.Source, ic.Generation, ic.Shards = c.Settings, c.source(), c.Generation, c.Shards
 	ic.Updates, ic.UpdatesTopic, ic.DeadLetters, ic.DeadLettersTopic = updates, c.Topics.Updates, letters, c.Topics.Letters
 	ic.FlushInterval, ic.FlushCells, ic.PendingCells, ic.IdleTimeout = c.FlushInterval, c.FlushCells, c.PendingCells, c.IdleTimeout
 	ic.Now = func() time.Time { return time.Now().Add(c.ClockAhead) }
 	ic.Logger = log
-	intake, err := handlers.NewIntake(ic)
-	if err != nil {
-		return nil, err
+	if m.intake, err = handlers.NewIntake(ic); err != nil {
+		return err
 	}
-	sc := microbatch.DefaultSubscriberConfig(connection, c.Topics.Group)
+	subscriber, err := m.subscriber(c, "", ic.Identity(), w.assigned, log)
+	if err != nil {
+		return err
+	}
+	deduplicate, _ := m.intake.AddTo(m.router, c.Topics.Events, subscriber)
+	deduplicate.AddMiddleware(w.middleware...)
+	m.close = append(m.close, m.intake.Close)
+	return nil
+}
+
+func (c memberConfig) source() string { return "test/" + c.Topics.Events }
+
+// subscriber makes the subscriber of one handler, a member of a group of its own.
+func (m *running) subscriber(c memberConfig, handler string, id microbatch.Identity, assigned func(*microbatch.Claim), log watermill.LoggerAdapter) (*microbatch.Subscriber, error) {
+	sc := microbatch.DefaultSubscriberConfig(c.connection(), c.Topics.Group+handler)
 	sc.AssignmentStrategy, sc.GroupInstanceID, sc.SessionTimeout, sc.HeartbeatInterval = c.Strategy, c.InstanceID, c.SessionTimeout, c.HeartbeatInterval
 	sc.RebalanceTimeout, sc.ReusePayloads = 5*time.Second, true
 	sc.CommitInterval, sc.BatchRecords, sc.ReleaseTimeout = c.CommitInterval, c.BatchRecords, c.ReleaseTimeout
 	sc.SilentInterval, sc.FetchMaxWait, sc.RetryMax = 20*time.Millisecond, 50*time.Millisecond, time.Second
-	sc.Identity, sc.Assigned = ic.Identity(), w.assigned
-	subscriber, err := microbatch.NewSubscriber(sc, log)
-	if err != nil {
-		return nil, err
+	sc.Identity, sc.Assigned = id, assigned
+	s, err := microbatch.NewSubscriber(sc, log)
+	if err == nil {
+		m.subscribers = append(m.subscribers, s)
 	}
-	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: 10 * time.Second}, log)
-	if err != nil {
-		return nil, err
-	}
-	router.AddMiddleware(middleware.Recoverer)
-	deduplicate, _ := intake.AddTo(router, c.Topics.Events, subscriber)
-	deduplicate.AddMiddleware(w.middleware...)
-	return &running{intake: intake, subscriber: subscriber, router: router, publisher: publisher, letters: letters, done: make(chan struct{})}, nil
+	return s, err
 }
 
 func (c memberConfig) logger() (watermill.LoggerAdapter, error) {
@@ -157,7 +194,13 @@ func (m *running) start() {
 		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 			err = nil // it was stopped before it had begun
 		}
-		m.err = errors.Join(err, m.subscriber.Err(), m.intake.Close(), m.publisher.Close())
+		for _, s := range m.subscribers {
+			err = errors.Join(err, s.Err())
+		}
+		for _, f := range m.close {
+			err = errors.Join(err, f())
+		}
+		m.err = errors.Join(err, m.publisher.Close())
 	}()
 }
 

@@ -1,0 +1,81 @@
+package microbatch
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/IBM/sarama"
+)
+
+// readPatience is how long ReadPartition waits for a record that must come.
+const readPatience = 30 * time.Second
+
+// ReadPartition reads a partition from its first record to where its log ends at the time of the call, outside of any group,
+// and calls take for each record in turn. A Record's slices are take's to keep. It returns take's error, the cause of ctx's end, or what
+// keeps Kafka from being read; for partitions of topics without transactions.
+func ReadPartition(ctx context.Context, c Connection, topic string, partition int32, take func(Record) error) error {
+	config, err := c.sarama()
+	if err != nil {
+		return err
+	}
+	config.Consumer.Return.Errors = true
+	client, err := sarama.NewClient(c.BootstrapServers, config)
+	if err != nil {
+		return fmt.Errorf("Kafka at %v: %w", c.BootstrapServers, err)
+	}
+	defer client.Close()
+	from, err := client.GetOffset(topic, partition, sarama.OffsetOldest)
+	if err != nil {
+		return fmt.Errorf("log start of %s partition %d: %w", topic, partition, err)
+	}
+	end, err := client.GetOffset(topic, partition, sarama.OffsetNewest)
+	if err != nil {
+		return fmt.Errorf("log end of %s partition %d: %w", topic, partition, err)
+	}
+	if from >= end {
+		return nil
+	}
+	consumer, err := sarama.NewConsumerFromClient(client)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", topic, err)
+	}
+	defer consumer.Close()
+	records, err := consumer.ConsumePartition(topic, partition, from)
+	if err != nil {
+		return fmt.Errorf("reading %s partition %d: %w", topic, partition, err)
+	}
+	defer records.Close()
+	patience := time.NewTimer(readPatience)
+	defer patience.Stop()
+	for {
+		select {
+		case m, ok := <-records.Messages():
+			if !ok {
+				return fmt.Errorf("reading %s partition %d: it was ended", topic, partition)
+			}
+			if err := take(record(m)); err != nil {
+				return err
+			}
+			if m.Offset+1 >= end {
+				return nil
+			}
+			patience.Reset(readPatience)
+		case err := <-records.Errors():
+			return fmt.Errorf("reading %s: %w", topic, err)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-patience.C:
+			return fmt.Errorf("reading %s partition %d: nothing came for %v, before its end at %d", topic, partition, readPatience, end)
+		}
+	}
+}
+
+// record makes a Record of sarama's.
+func record(m *sarama.ConsumerMessage) Record {
+	r := Record{Offset: m.Offset, Time: timestamp(m.Timestamp), Key: m.Key, Value: m.Value}
+	for _, h := range m.Headers {
+		r.Headers = append(r.Headers, Header{Name: h.Key, Value: h.Value})
+	}
+	return r
+}

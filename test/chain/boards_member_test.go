@@ -1,0 +1,112 @@
+package chain_test
+
+import (
+	"context"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill"
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/millrank/millrank/event"
+	"github.com/millrank/millrank/handlers"
+	"github.com/millrank/millrank/microbatch"
+	"github.com/millrank/millrank/operators"
+	"github.com/millrank/millrank/sinks/redis"
+)
+
+// boardsConfig is what a member does besides the intake.
+type boardsConfig struct {
+	Boards       operators.Boards
+	Lanes        int
+	Redis        []string      // one address: a server; more: a cluster
+	Prefix       string        // of all keys, so that tests can share a server
+	FlushEvery   time.Duration // of both handlers
+	PendingLists int
+	RefillMin    time.Duration
+	TTL          time.Duration
+
+	// DieAfterWrites kills the process (SIGKILL) when it has written to Redis so many times, before that is committed. 0: never.
+	DieAfterWrites int
+}
+
+func (m *running) addRank(c memberConfig, w wrap, log watermill.LoggerAdapter) (err error) {
+	rc := handlers.DefaultRankConfig()
+	rc.Boards, rc.Source, rc.Generation, rc.Sources, rc.Shards, rc.Lanes = c.Boards.Boards, c.source(), c.Generation, c.Partitions, c.Shards, c.Boards.Lanes
+	rc.Rankings, rc.RankingsTopic, rc.FlushInterval, rc.Logger = m.publisher, c.Topics.Rankings, c.Boards.FlushEvery, log
+	if w.rankings != nil {
+		rc.Rankings = w.rankings(rc.Rankings)
+	}
+	if m.rank, err = handlers.NewRank(rc); err != nil {
+		return err
+	}
+	subscriber, err := m.subscriber(c, "-rank", rc.Identity(), nil, log)
+	if err == nil {
+		m.rank.AddTo(m.router, c.Topics.Updates, subscriber)
+	}
+	return err
+}
+
+func (m *running) addLeaderboard(c memberConfig, w wrap, log watermill.LoggerAdapter) error {
+	client := newRedis(c.Boards.Redis)
+	m.close = append(m.close, client.Close)
+	sink, err := redis.New(redis.Config{Client: client, Prefix: c.Boards.Prefix, Boards: c.Boards.Boards, TTL: c.Boards.TTL, Timeout: 2 * time.Second, Logger: log})
+	if err != nil {
+		return err
+	}
+	lc := handlers.DefaultLeaderboardConfig()
+	lc.Boards, lc.Source, lc.Generation, lc.Shards, lc.Lanes = c.Boards.Boards, c.source(), c.Generation, c.Shards, c.Boards.Lanes
+	lc.FlushInterval, lc.Logger = c.Boards.FlushEvery, log
+	if c.Boards.PendingLists > 0 {
+		lc.PendingLists = c.Boards.PendingLists
+	}
+	lc.RefillMin = c.Boards.RefillMin
+	writes := 0
+	lc.Open = func(partition int, through int64) handlers.ListWriter {
+		var writer handlers.ListWriter = sink.Writer(partition, through)
+		if c.Boards.DieAfterWrites > 0 {
+			writer = &deadlyWriter{ListWriter: writer, after: c.Boards.DieAfterWrites, n: &writes}
+		}
+		if w.lists != nil {
+			writer = w.lists(writer)
+		}
+		return writer
+	}
+	lc.Read = func(ctx context.Context, partition int32, take func(microbatch.Record) error) error {
+		return microbatch.ReadPartition(ctx, c.connection(), c.Topics.Rankings, partition, take)
+	}
+	if m.leaderboard, err = handlers.NewLeaderboard(lc); err != nil {
+		return err
+	}
+	subscriber, err := m.subscriber(c, "-leaderboard", lc.Identity(), nil, log)
+	if err == nil {
+		m.leaderboard.AddTo(m.router, c.Topics.Rankings, subscriber)
+	}
+	return err
+}
+
+func newRedis(addresses []string) goredis.UniversalClient {
+	return goredis.NewUniversalClient(&goredis.UniversalOptions{
+		Addrs: addresses, ContextTimeoutEnabled: true, IsClusterMode: len(addresses) > 1,
+		DialTimeout: time.Second, ReadTimeout: time.Second, WriteTimeout: time.Second, MaxRetries: -1,
+	})
+}
+
+// deadlyWriter kills its process after some writes.
+type deadlyWriter struct {
+	handlers.ListWriter
+	after int
+	n     *int
+}
+
+func (d *deadlyWriter) Write(ctx context.Context, asOf, watermark int64, lists []event.Ranking) (bool, error) {
+	behind, err := d.ListWriter.Write(ctx, asOf, watermark, lists)
+	if len(lists) > 0 {
+		if *d.n++; err == nil && *d.n >= d.after {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {} // nothing more happens
+		}
+	}
+	return behind, err
+}

@@ -1,0 +1,106 @@
+package chain_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill"
+
+	"github.com/millrank/millrank/internal/redisserver"
+)
+
+// onLosses runs a stream, and lets something happen to Redis again and again. Windows are dropped by rank and leaderboard soon after they are final, so
+// that what Redis loses of them must come from the topic.
+func onLosses(t *testing.T, options redisserver.Options, loses bool, happen func(w *boardsWorld, server *redisserver.Server, step int)) {
+	t.Helper()
+	onRedis(t, options, func(t *testing.T, w *boardsWorld, server *redisserver.Server, rng *rand.Rand) {
+		w.config.Boards.ReviseFor = time.Second
+		r := w.watch()
+		log := watermill.NewCaptureLogger()
+		m := startMember(t, w.member(), wrap{logger: log})
+		w.chaos(rng, w.liveLogs(rng.Uint64(), 6000), 8, func(step int) {
+			w.awaitProgress(w.processed() + 1)
+			if step%2 == 0 {
+				w.awaitProgress(w.total())
+			}
+			r.forget(func() { happen(w, server, step) })
+		})
+		w.awaitProgress(w.total()) // the intake and rank don't wait for Redis
+		w.close()
+		w.checkBoards(w.expected())
+		if refills := m.leaderboard.Refills(); loses && refills == 0 {
+			t.Error("nothing was filled in again")
+		}
+	})
+}
+
+func (w *boardsWorld) redis(f func(context.Context) error) {
+	w.t.Helper()
+	if err := f(w.t.Context()); err != nil {
+		w.t.Error(err)
+	}
+}
+
+// TestRedisFlushed (fault 18): FLUSHALL.
+func TestRedisFlushed(t *testing.T) {
+	onLosses(t, redisserver.Options{}, true, func(w *boardsWorld, _ *redisserver.Server, _ int) {
+		w.redis(func(ctx context.Context) error { return w.client.FlushAll(ctx).Err() })
+	})
+}
+
+// TestRedisRestartedEmpty (fault 18): killed, and away for a while; it comes back without its data.
+func TestRedisRestartedEmpty(t *testing.T) {
+	onLosses(t, redisserver.Options{}, true, func(w *boardsWorld, server *redisserver.Server, step int) {
+		if step%3 != 0 {
+			return
+		}
+		server.Kill()
+		w.awaitProgress(w.total())
+		w.redis(func(ctx context.Context) error { return server.Restart(ctx, redisserver.Erase) })
+	})
+}
+
+// TestRedisStaleCopy (fault 18): it is replaced by an older copy of itself.
+func TestRedisStaleCopy(t *testing.T) {
+	onLosses(t, redisserver.Options{}, true, func(w *boardsWorld, server *redisserver.Server, step int) {
+		if step%2 == 0 {
+			w.redis(func(ctx context.Context) error { return w.client.Save(ctx).Err() })
+			return
+		}
+		server.Kill()
+		w.redis(func(ctx context.Context) error { return server.Restart(ctx, redisserver.Keep) })
+	})
+}
+
+// TestRedisPaused (fault 18): it answers nothing for a while, and loses nothing.
+func TestRedisPaused(t *testing.T) {
+	onLosses(t, redisserver.Options{}, false, func(w *boardsWorld, server *redisserver.Server, step int) {
+		if step%3 != 0 {
+			return
+		}
+		server.Pause()
+		w.awaitProgress(w.total())
+		<-time.After(1500 * time.Millisecond) // longer than its clients wait
+		server.Continue()
+	})
+}
+
+// TestRedisFull (fault 18): it has no memory left, and gets some.
+func TestRedisFull(t *testing.T) {
+	onLosses(t, redisserver.Options{}, false, func(w *boardsWorld, _ *redisserver.Server, step int) {
+		limit := "0"
+		if step%2 == 0 {
+			limit = "1"
+		}
+		w.redis(func(ctx context.Context) error { return w.client.ConfigSet(ctx, "maxmemory", limit).Err() })
+	})
+}
+
+// TestRedisForgetsScripts (fault 18): SCRIPT FLUSH.
+func TestRedisForgetsScripts(t *testing.T) {
+	onLosses(t, redisserver.Options{}, false, func(w *boardsWorld, _ *redisserver.Server, _ int) {
+		w.redis(func(ctx context.Context) error { return w.client.ScriptFlush(ctx).Err() })
+	})
+}
