@@ -28,8 +28,6 @@ type Late struct {
 // TTL ago: whatever events come, the keys in Redis are those of a TTL's windows. Only
 // the keys of windows have counts: the others, such as ...:top_k:<board>, show different windows over time.
 func (s *Sink) Late(ctx context.Context, late []Late) error {
-	ctx, cancel := context.WithTimeout(ctx, s.config.Timeout)
-	defer cancel()
 	for _, calls := range s.lateCalls(late) {
 		err := s.run(ctx, calls)
 		for _, c := range calls {

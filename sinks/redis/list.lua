@@ -56,18 +56,31 @@ if not at_revision and ARGV[10] == '1' then
   redis.call('HSETNX', KEYS[2], 'late', '0')
 end
 
+-- Members come before others go, since a ZSET without members is gone, and while its slot moves to another
+-- node, a script can't make it anew: it would end here, with half a list. (Nobody sees them all at once.)
 -- unpack puts its values on a stack of limited size. The chunks are even, so that pairs stay together.
-local function chunks(command, first, last)
+local function chunks(command, values, first, last)
   for i = first, last, 2000 do
-    redis.call(command, KEYS[1], unpack(ARGV, i, math.min(i + 1999, last)))
+    redis.call(command, KEYS[1], unpack(values, i, math.min(i + 1999, last)))
   end
 end
 local gone = 17 + tonumber(ARGV[9])
-if ARGV[4] == '1' then
-  redis.call('UNLINK', KEYS[1])
-else
-  chunks('ZREM', 18, gone)
-end
-chunks('ZADD', gone + 1, #ARGV)
+chunks('ZADD', ARGV, gone + 1, #ARGV)
 expire()
+if ARGV[4] == '0' then
+  chunks('ZREM', ARGV, 18, gone)
+elseif ARGV[8] == '0' then
+  redis.call('UNLINK', KEYS[1])
+elseif card > 0 and redis.call('ZCARD', KEYS[1]) ~= tonumber(ARGV[8]) then
+  local stays, goes = {}, {}
+  for i = gone + 2, #ARGV, 2 do
+    stays[ARGV[i]] = true
+  end
+  for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+    if not stays[member] then
+      goes[#goes + 1] = member
+    end
+  end
+  chunks('ZREM', goes, 1, #goes)
+end
 return lost and 6 or 1

@@ -114,7 +114,10 @@ func (s *Sink) pipeline(ctx context.Context, calls []*call) error {
 	for way := range waysToCall {
 		if way == byHashLoaded {
 			// A server that isn't told, such as one the client doesn't know yet, gets the script with the call.
-			if err := s.config.Client.ScriptLoad(ctx, calls[0].script.source).Err(); err != nil {
+			once, cancel := context.WithTimeout(ctx, s.config.Timeout)
+			err := s.config.Client.ScriptLoad(once, calls[0].script.source).Err()
+			cancel()
+			if err != nil {
 				s.config.Logger.Debug("Redis: a script could not be loaded everywhere", map[string]any{"error": err.Error()})
 			}
 			s.counts.commands.Add(1)
@@ -142,6 +145,8 @@ func (s *Sink) pipeline(ctx context.Context, calls []*call) error {
 
 // exec sends calls and takes their answers in.
 func (s *Sink) exec(ctx context.Context, calls []*call, way int) {
+	ctx, cancel := context.WithTimeout(ctx, s.config.Timeout)
+	defer cancel()
 	pipe := s.config.Client.Pipeline()
 	answers := make([]*goredis.Cmd, len(calls))
 	bytes := 0

@@ -74,7 +74,7 @@ type Config struct {
 	// TTL is how long a key stays after it was written last, at least as long as the longest window can change.
 	// 0 means 48 h, or more where windows need that.
 	TTL time.Duration
-	// Timeout bounds each call. 0 means 5 s.
+	// Timeout bounds each round trip, of which a call makes more the more there is to write. 0 means 5 s.
 	Timeout time.Duration
 	// Remember is how many bytes of lists each Writer remembers, to send only what has changed. 0 means 64 MiB.
 	Remember int

@@ -69,18 +69,25 @@ func spreadTags() []string {
 
 // tags returns tags such that there is one in a slot of each master.
 func (s *Sink) tags(ctx context.Context) ([]string, error) {
-	all := spreadTags()
 	if _, single := s.config.Client.(*goredis.Client); single {
-		return all[:1], nil
+		return spreadTags()[:1], nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, s.config.Timeout)
+	defer cancel()
 	ranges, err := s.config.Client.ClusterSlots(ctx).Result()
 	if err != nil {
 		// A client for Sentinel's replicas looks like a cluster's, too.
 		if strings.Contains(err.Error(), "cluster support disabled") {
-			return all[:1], nil
+			return spreadTags()[:1], nil
 		}
 		return nil, explain(fmt.Errorf("asking the cluster who has which slots: %w", err))
 	}
+	return clusterTags(ranges), nil
+}
+
+// clusterTags returns the spread tags, and one more for each master in whose slots there is none.
+func clusterTags(ranges []goredis.ClusterSlot) []string {
+	all := spreadTags()
 	masters := map[string][]slotRange{}
 	var order []string
 	for _, r := range ranges {
@@ -98,7 +105,7 @@ func (s *Sink) tags(ctx context.Context) ([]string, error) {
 			all = append(all, tagIn(masters[id]))
 		}
 	}
-	return all, nil
+	return all
 }
 
 func anyTag(tags []string, ranges []slotRange) bool {
