@@ -231,7 +231,7 @@ func (r *Rank) window(v *view, start int64) *totals {
 	t.others = r.missingIn(t)
 	for _, at := range slices.Sorted(maps.Keys(r.panes)) {
 		if at >= t.start && at < t.end {
-			r.panes[at].cells.each(func(e *entry) {
+			r.panes[at].cells.spread(func(e *entry) {
 				t.add(&r.groups, &r.items, delta{item: e.itemOf(), group: e.group, count: e.count(), is: int64(e.sum.get()), duplicates: int64(e.extra), cells: 1})
 			})
 		}

@@ -38,7 +38,8 @@ func (l *leaders) exact() bool {
 }
 
 // outOfReach reports whether the list stands though something is missing in its group: it is full,
-// of items which have lost nothing, and what others may have lost doesn't bring them up to its last entry.
+// of items which have lost nothing, and what others may have lost doesn't bring them up to its last
+// entry: not those that are known to come next, nor those at or below the floor, nor those that aren't held.
 func (l *leaders) outOfReach() bool {
 	k := l.board.K
 	if len(l.top) < k || l.board.Measure == Average {
@@ -47,26 +48,29 @@ func (l *leaders) outOfReach() bool {
 	if l.board.MinCount > 1 { // an item that looks as if it had too few events may have enough
 		return false
 	}
-	for _, leader := range l.top[:k] {
-		if l.totals.table.find(leader.item, l.group, 0).extra&lossy != 0 {
+	outside := 0.0 // the best score outside as it is held, of items that may have lost some; the greater the better
+	for i, leader := range l.top {
+		if l.totals.table.find(leader.item, l.group, 0).extra&lossy == 0 {
+			continue
+		}
+		if i < k {
 			return false
 		}
+		outside = max(outside, l.toward(leader.score))
 	}
-	toward := func(score float64) float64 { // the greater the better
-		if l.board.Order == event.Bottom {
-			return -score
-		}
-		return score
-	}
-	outside := 0.0 // the best score outside as it is held: of an item that isn't held, nothing
-	switch {
-	case len(l.top) > k:
-		outside = max(outside, toward(l.top[k].score))
-	case l.floored:
-		outside = max(outside, toward(l.floor.score))
+	if l.floored {
+		outside = max(outside, l.toward(l.floor.score))
 	}
 	const rounding = 1 + 1.0/(1<<50) // of the scores, and of this sum
-	return toward(l.top[k-1].score) > (outside+l.errorMax())*rounding
+	return l.toward(l.top[k-1].score) > (outside+l.errorMax())*rounding
+}
+
+// toward returns a score such that the greater comes first.
+func (l *leaders) toward(score float64) float64 {
+	if l.board.Order == event.Bottom {
+		return -score
+	}
+	return score
 }
 
 // errorMax is by how much a score can be wrong where the list isn't exact, but for rounding.

@@ -50,6 +50,7 @@ func (r *Rank) lose(t *totals, went []entry) {
 // it is marked where one of them has run over.
 func (r *Rank) lost(t *totals, went []entry) *table {
 	lost := &table{}
+	lost.size(len(went))
 	for i := range went {
 		c := &went[i]
 		addLoss(lost, c, t.group(&r.groups, c.group))
@@ -83,6 +84,7 @@ func (e *entry) loss() missing {
 // mostOf returns the most that any item loses with these cells, of one pane.
 func mostOf(went []entry) (most missing) {
 	lost := &table{}
+	lost.size(len(went))
 	for i := range went {
 		addLoss(lost, &went[i], 0)
 	}

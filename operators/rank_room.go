@@ -36,7 +36,6 @@ type room struct {
 	block  int // how many cells are taken in at once: at most the limit
 	cells  int // held
 	gone   int64
-	pairs  int  // weighed last: how large to make the next table
 	slides bool // there are windows that begin after their panes
 	sums   bool // there are boards that rank by sums
 }
@@ -146,7 +145,7 @@ func (r *Rank) takeOut(starts []int64) (cells []entry, ends []int) {
 // sixteenth heavier than some that stay. So the last sort of weight is cut in the order of the table; but
 // if many weigh the same, up to half of all cells go at once: it costs no more error.
 func (r *Rank) weigh(starts []int64) (pairs table, going int) {
-	pairs.size(r.room.pairs)
+	pairs.size(r.room.cells) // at once: see table.spread
 	for _, start := range starts {
 		r.panes[start].cells.each(func(e *entry) {
 			p, _ := pairs.put(e.itemOf(), e.group, 0)
@@ -158,7 +157,6 @@ func (r *Rank) weigh(starts []int64) (pairs table, going int) {
 			p.extra += 2
 		})
 	}
-	r.room.pairs = pairs.used
 	sortOf := func(p *entry) int { return int(p.sum.get() >> 48) }
 	cells := make([]int, 1<<15) // by sort of weight
 	pairs.each(func(p *entry) { cells[sortOf(p)] += int(p.extra / 2) })

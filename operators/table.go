@@ -205,6 +205,20 @@ func (t *table) remove(f func(e *entry) bool) {
 	}
 }
 
+// spread calls f for every entry, in an order in which they can be put into another table.
+// In the order of their hashes, the first ones would all belong at the front of a table that is small yet, and
+// each would have to move most of the others: its cost would be the square of their number.
+func (t *table) spread(f func(e *entry)) {
+	const sweeps = 64
+	for first := range sweeps {
+		for i := first; i < len(t.slots); i += sweeps {
+			if t.slots[i].item != 0 {
+				f(&t.slots[i])
+			}
+		}
+	}
+}
+
 // each calls f for every entry, in the order of their hashes.
 func (t *table) each(f func(e *entry)) {
 	for i := range t.slots {
