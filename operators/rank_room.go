@@ -166,7 +166,7 @@ func (r *Rank) weigh(starts []int64) (pairs table, going int) {
 		left -= cells[last]
 		last++
 	}
-	pairs.each(func(p *entry) {
+	pairs.spread(func(p *entry) { // what stays must be spread too
 		n, s := int(p.extra/2), sortOf(p)
 		if s > last || s == last && left <= 0 {
 			return
