@@ -24,6 +24,9 @@ func onLosses(t *testing.T, options redisserver.Options, loses bool, happen func
 				w.awaitProgress(w.total())
 			}
 			r.forget(func() { happen(w, server, step) })
+			if loses && step%3 > 0 {
+				w.awaitLists()
+			}
 		})
 		w.awaitProgress(w.total()) // the intake and rank don't wait for Redis
 		w.close()
