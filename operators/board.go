@@ -61,7 +61,14 @@ type Boards struct {
 	Boards          []Board
 
 	// RankItems (limits.rank_items) is how many cells a shard keeps, one for each pane, group,
-	// item and source partition; 0 is no limit. TODO.
+	// item and source partition; 0 is no limit. As long as they suffice, every list is exact. When
+	// they don't, the lightest items go, and lists that this can touch say that they
+	// aren't exact, and by how much scores can be off (see Rank.Room). Settings of one generation can
+	// differ in it.
+	//
+	// It bounds a shard's memory: with names of 11 bytes that count in two views (such as per
+	// region and global), 150 bytes per cell, and 230 while cells go; each further view takes 40. A list that holds few items takes 500.
+	// So a flood of regions, of one item each, holds up to 700 bytes per cell.
 	RankItems int
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -51,6 +52,11 @@ func (w *scriptWorld) doFlow(a *arguments) {
 		w.printLists(slices.Collect(maps.Values(w.merge.sink)))
 	case "closing": // what shards and merge have closed and dropped
 		w.printClosing()
+	case "room": // how much of their budgets the shards use
+		for i, s := range w.shards {
+			held, limit, gone := s.rank.Room()
+			w.printf("shard %d: %d of %d cells held, %d gone", i, held, limit, gone)
+		}
 	case "letters-acked": // all dead letters of a partition, or those up to through=
 		s := w.source(a)
 		s.fold.LettersAcked(a.number("through", s.log[len(s.log)-1].Offset))
@@ -194,6 +200,9 @@ func (w *scriptWorld) printLists(lists []event.Ranking) {
 		}
 		if !l.Exact {
 			state += ", inexact"
+			if !math.IsInf(l.MaxError, 1) {
+				state += fmt.Sprintf(", off by at most %g", l.MaxError)
+			}
 		}
 		if l.Duplicates > 0 {
 			state += fmt.Sprintf(", duplicates %d", l.Duplicates)

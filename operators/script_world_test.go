@@ -88,7 +88,7 @@ func (w *scriptWorld) set(a *arguments) {
 		boards: Boards{
 			Pane: s.Pane, AllowedLateness: s.AllowedLateness, OutOfOrderness: s.OutOfOrderness,
 			ReviseFor: a.duration("revise-for", 10*time.Minute), ValueScale: int(a.number("value-scale", 0)),
-			Dimensions: []string{"region"},
+			Dimensions: []string{"region"}, RankItems: int(a.number("rank-items", 0)),
 		},
 		partitions: a.number("partitions", 1),
 		shards:     make([]*scriptShard, a.number("shards", 1)),

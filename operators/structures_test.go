@@ -112,6 +112,92 @@ func TestNames(t *testing.T) {
 	}
 }
 
+// TestNamesSwept holds names against a map, while most go at once and the lengths of those that come change.
+func TestNamesSwept(t *testing.T) {
+	for seed := range uint64(100) {
+		rng := rand.New(rand.NewPCG(seed, 6))
+		var n names
+		held := map[string]uint32{}
+		for round := range 100 {
+			length := rng.IntN(40)
+			for range 50 {
+				s := fmt.Sprintf("%0*d", length+rng.IntN(4), rng.IntN(1000))
+				held[s] = n.number([]byte(s), hashName([]byte(s)), int64(round+rng.IntN(30)))
+			}
+			if round%3 == 0 {
+				used := n.none()
+				for s, i := range held {
+					if rng.IntN(5) > 0 {
+						delete(held, s)
+					} else {
+						used.set(i)
+					}
+				}
+				n.sweep(used)
+			} else if round%7 == 0 {
+				n.forget(int64(round))
+				for s, i := range held {
+					if n.until(i) == gone {
+						delete(held, s)
+					}
+				}
+			}
+			for s, i := range held {
+				if string(n.get(i)) != s {
+					t.Fatalf("seed %d, round %d: number %d is %q, want %q", seed, round, i, n.get(i), s)
+				}
+			}
+			if n.index.used != len(held) {
+				t.Fatalf("seed %d, round %d: %d strings in the index, want %d", seed, round, n.index.used, len(held))
+			}
+		}
+		if len(n.blocks) > 40_000 {
+			t.Errorf("seed %d: %d bytes for %d strings: places aren't used again", seed, len(n.blocks), len(held))
+		}
+	}
+}
+
+// TestTableRemove takes entries out of tables of all sizes: the others are found, and no search has become longer.
+func TestTableRemove(t *testing.T) {
+	for seed := range uint64(200) {
+		rng := rand.New(rand.NewPCG(seed, 7))
+		var a table
+		want, stays := map[uint32]bool{}, rng.IntN(10)
+		for range 8 {
+			for range rng.IntN(400) {
+				item := rng.Uint32N(5000)
+				a.put(item, 3, 1)
+				want[item] = true
+			}
+			a.remove(func(e *entry) bool {
+				if rng.IntN(10) < stays {
+					return false
+				}
+				if !want[e.itemOf()] {
+					t.Fatalf("seed %d: item %d goes twice", seed, e.itemOf())
+				}
+				delete(want, e.itemOf())
+				return true
+			})
+			if a.used != len(want) || a.homes > 2*a.used+16 {
+				t.Fatalf("seed %d: %d entries in %d homes, want %d", seed, a.used, a.homes, len(want))
+			}
+			for item := range want {
+				if a.find(item, 3, 1) == nil {
+					t.Fatalf("seed %d: item %d is not found", seed, item)
+				}
+			}
+			before := uint64(0)
+			a.each(func(e *entry) {
+				if e.hash() < before {
+					t.Fatalf("seed %d: entries are not in the order of their hashes", seed)
+				}
+				before = e.hash()
+			})
+		}
+	}
+}
+
 // TestDedupBytes: at most 40 bytes per live ID, while the set grows, while it turns over,
 // and whatever share are repeats.
 func TestDedupBytes(t *testing.T) {

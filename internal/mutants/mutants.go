@@ -32,7 +32,7 @@ func All() []Mutant {
 		replayMutants(), foldMutants(), dedupMutants(), paneMutants(),
 		sendMutants(), commitMutants(), receiveMutants(), resumeMutants(), timeMutants(), idleMutants(),
 		rankMutants(), publishMutants(), leadersMutants(), scoreMutants(), windowMutants(), mergeMutants(),
-		tableMutants(), indexMutants(), eventMutants(),
+		roomMutants(), tableMutants(), indexMutants(), eventMutants(),
 	)
 }
 
