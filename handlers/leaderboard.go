@@ -53,6 +53,9 @@ type LeaderboardConfig struct {
 	FlushInterval time.Duration // how often lists that have changed are written
 	PendingLists  int           // when so many lists wait to be written, reading stops until there are fewer
 	RefillMin     time.Duration // at least so long lies between two refills of an emptied store
+	// RefillGrace is how long, by the records' timestamps, after the start of a topic that retention has cut off a shard's flushes count as
+	// its first ones; all shards must have flushed by then. In a refill, windows that close in this time are left out.
+	RefillGrace time.Duration
 
 	Now    func() time.Time
 	Logger watermill.LoggerAdapter
@@ -64,6 +67,7 @@ func DefaultLeaderboardConfig() LeaderboardConfig {
 		FlushInterval: 250 * time.Millisecond,
 		PendingLists:  20_000,
 		RefillMin:     5 * time.Second,
+		RefillGrace:   time.Minute,
 		Now:           time.Now,
 		Logger:        watermill.NopLogger{},
 	}
@@ -85,6 +89,7 @@ func (c LeaderboardConfig) Validate() error {
 	wrong(c.Read == nil, "read: missing")
 	wrong(c.FlushInterval <= 0, "flush interval: %v is not above 0", c.FlushInterval)
 	wrong(c.PendingLists < 1, "pending lists: %d is not above 0", c.PendingLists)
+	wrong(c.RefillGrace < 0, "refill grace: %v is below 0", c.RefillGrace)
 	wrong(c.RefillMin < 0, "refill min: %v is below 0", c.RefillMin)
 	wrong(c.Now == nil, "now: missing")
 	wrong(c.Logger == nil, "logger: missing")

@@ -158,15 +158,11 @@ type filler struct {
 	begins []int64 // by shard: the greatest closed-through of its first flushes; math.MaxInt64: none yet
 }
 
-// cutGrace is how long, by the records' timestamps, a shard's flushes count as its first ones. There can be more than one: a zombie's, whose
-// closed-through is behind that of what was deleted, may come first.
-const cutGrace = time.Minute
-
 func (f *filler) take(ctx context.Context, r *microbatch.Record) error {
 	c := &f.board.config
 	if f.merge == nil {
 		f.merge = operators.NewMerge(c.Boards, c.Shards, operators.ResumeAt(r.Offset))
-		f.cut, f.until = r.Offset > 0, r.Time+cutGrace.Milliseconds()
+		f.cut, f.until = r.Offset > 0, r.Time+c.RefillGrace.Milliseconds()
 	}
 	rankings, err := f.board.decode(r.Offset, r.Value, f.partition)
 	if errors.Is(err, errForeign) {
@@ -182,7 +178,7 @@ func (f *filler) take(ctx context.Context, r *microbatch.Record) error {
 	return f.flush(ctx)
 }
 
-// begin notes a shard's first flushes.
+// begin notes a shard's first flushes. There can be more than one: a zombie's, whose closed-through is behind that of what was deleted, may come first.
 func (f *filler) begin(time int64, part *event.Part) {
 	switch shard := part.Source; {
 	case f.begins[shard] == math.MaxInt64:

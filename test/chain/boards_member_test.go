@@ -25,6 +25,7 @@ type boardsConfig struct {
 	FlushEvery   time.Duration // of both handlers
 	PendingLists int
 	RefillMin    time.Duration
+	RefillGrace  time.Duration // 0: the default
 	TTL          time.Duration
 
 	// DieAfterWrites kills the process (SIGKILL) when it has written to Redis so many times, before that is committed. 0: never.
@@ -62,6 +63,9 @@ func (m *running) addLeaderboard(c memberConfig, w wrap, log watermill.LoggerAda
 		lc.PendingLists = c.Boards.PendingLists
 	}
 	lc.RefillMin = c.Boards.RefillMin
+	if c.Boards.RefillGrace > 0 {
+		lc.RefillGrace = c.Boards.RefillGrace
+	}
 	writes := 0
 	lc.Open = func(partition int, through int64) handlers.ListWriter {
 		var writer handlers.ListWriter = sink.Writer(partition, through)

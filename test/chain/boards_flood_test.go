@@ -1,0 +1,124 @@
+package chain_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/ThreeDotsLabs/watermill"
+
+	"github.com/millrank/millrank/internal/redisserver"
+	"github.com/millrank/millrank/operators"
+	"github.com/millrank/millrank/sim"
+)
+
+// flood returns logs of events of a few items that come again and again among very many that come once, of regions that do the same.
+func (w *boardsWorld) flood(rng *rand.Rand, records int) [][]sim.Record {
+	logs := make([][]sim.Record, w.partitions)
+	at := int64(1_709_043_537_000)
+	for n := range records {
+		item, region := fmt.Sprint("one-", n), "eu"
+		switch rng.IntN(12) {
+		case 0:
+			item = fmt.Sprint("often-", rng.IntN(8))
+		case 1:
+			region = fmt.Sprint("region-", n)
+		}
+		p := operators.Shard([]byte(item), w.partitions)
+		logs[p] = append(logs[p], sim.Record{EventID: fmt.Sprint("e", n), Item: item, Dims: []string{region}, At: at, Time: at, Value: 1 + rng.Int64N(5)})
+		at += rng.Int64N(2)
+	}
+	return logs
+}
+
+// TestBoardsFlood (fault 22): many more items and regions than there is room for. Rank keeps within its budget, says so, and each list
+// says whether it is exact; where it isn't, no score is further from the truth than it says.
+func TestBoardsFlood(t *testing.T) {
+	onRedis(t, redisserver.Options{}, func(t *testing.T, w *boardsWorld, _ *redisserver.Server, rng *rand.Rand) {
+		w.config.Boards.RankItems = 2000
+		log := watermill.NewCaptureLogger()
+		m := startMember(t, w.member(), wrap{logger: log})
+		w.produce(w.flood(rng, 30_000))
+		w.close()
+		want := w.expected()
+		global := 0
+		w.eventuallyOr("all global lists are final", func() bool {
+			global = 0
+			for _, r := range want {
+				if got, err := w.read(t.Context(), w.key(r.ListKey), w.board(r.Board).Order); r.By == "" && (err != nil || got.meta["final"] != "1") {
+					return false
+				} else if r.By == "" {
+					global++
+				}
+			}
+			return true
+		}, func() string { return "" })
+
+		whole := w.whole()
+		exact, inexact, absent := 0, 0, 0
+		for _, r := range want {
+			got, err := w.read(t.Context(), w.key(r.ListKey), w.board(r.Board).Order)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(got.meta) == 0 {
+				absent++
+				continue
+			}
+			if got.meta["exact"] == "1" {
+				exact++
+				if diffs := w.difference(t.Context(), w.key(r.ListKey), r); len(diffs) > 0 && got.meta["final"] == "1" {
+					t.Errorf("it is said to be exact: %s", diffs[0])
+				}
+				continue
+			}
+			inexact++
+			most, err := strconv.ParseFloat(got.meta["max_error"], 64)
+			if err != nil || most <= 0 {
+				t.Errorf("%s is not exact, and its max_error is %q", w.key(r.ListKey), got.meta["max_error"])
+			}
+			truth := map[string]float64{}
+			for _, e := range whole[r.ListKey].Entries {
+				truth[e.Item] = e.Score
+			}
+			for _, e := range got.entries {
+				if off := math.Abs(e.Score - truth[e.Item]); off > most && got.meta["final"] == "1" {
+					t.Errorf("%s: %s has %v, but %v, further off than %v", w.key(r.ListKey), e.Item, e.Score, truth[e.Item], most)
+				}
+			}
+		}
+		t.Logf("%d lists: %d exact, %d not, %d not there; %d global ones", len(want), exact, inexact, absent, global)
+		var evicted int64
+		for _, s := range m.rank.Status() {
+			evicted += s.Evicted
+			if s.Items > s.Room || s.Room != 2000 {
+				t.Errorf("shard %d holds %d cells in a room of %d", s.Partition, s.Items, s.Room)
+			}
+		}
+		if evicted == 0 || exact == 0 || inexact == 0 {
+			t.Errorf("%d evicted, %d lists exact, %d not: the flood was none", evicted, exact, inexact)
+		}
+		said := false
+		for _, line := range log.Captured()[watermill.ErrorLogLevel] {
+			said = said || line.Err != nil && strings.Contains(line.Err.Error(), "limits.rank_items")
+		}
+		if !said {
+			t.Error("the log doesn't name the setting")
+		}
+	})
+}
+
+// whole returns all lists with all their items.
+func (w *boardsWorld) whole() answers {
+	all := *w
+	all.config.Boards.Boards = slices.Clone(all.config.Boards.Boards)
+	for i := range all.config.Boards.Boards {
+		b := &all.config.Boards.Boards[i]
+		b.K, b.MinCount = math.MaxInt32, 0
+	}
+	return all.expected()
+}
