@@ -9,11 +9,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/millrank/millrank/bench/internal/process"
 )
 
 func TestMain(m *testing.M) {
-	if serving() { // as main does
-		if err := serve(os.Stdin, os.Stdout); err != nil {
+	if played, err := process.Play(nil); played { // as main does
+		if err != nil {
 			panic(err)
 		}
 		return

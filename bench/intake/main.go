@@ -18,10 +18,11 @@ import (
 	"log"
 	"os"
 	"os/signal"
-	"runtime/pprof"
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/millrank/millrank/bench/internal/process"
 )
 
 // config is what the command line says.
@@ -40,8 +41,8 @@ type config struct {
 }
 
 func main() {
-	if serving() {
-		if err := serve(os.Stdin, os.Stdout); err != nil {
+	if played, err := process.Play(nil); played {
+		if err != nil {
 			fmt.Fprintln(os.Stderr, "intake:", err)
 			os.Exit(1)
 		}
@@ -99,7 +100,7 @@ func (c config) validate() error {
 			errs = append(errs, fmt.Errorf(format, args...))
 		}
 	}
-	wrong(c.broker != "real" && c.broker != "kfake", "-broker: %q is neither real nor kfake", c.broker)
+	wrong(c.broker != process.Real && c.broker != process.Kfake, "-broker: %q is neither real nor kfake", c.broker)
 	wrong(c.records < 1, "-records: %d, at least 1", c.records)
 	wrong(c.slowRecords < 1, "-slow-records: %d, at least 1", c.slowRecords)
 	wrong(c.partitions < 1, "-partitions: %d, at least 1", c.partitions)
@@ -125,28 +126,28 @@ func (c config) wanted() []string {
 func run(ctx context.Context, c config, out, output io.Writer) (err error) {
 	progress := log.New(output, "", 0)
 	progress.Printf("starting a broker (%s)", c.broker)
-	broker, err := startBroker(ctx, c.broker)
+	broker, err := process.StartKafka(ctx, c.broker)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, broker.stop()) }()
+	defer func() { err = errors.Join(err, broker.Stop()) }()
 
 	progress.Printf("writing %d records", c.records)
-	wrote, err := writeTopic(ctx, broker.addresses, c)
+	wrote, err := writeTopic(ctx, broker.Addresses, c)
 	if err != nil {
 		return err
 	}
 	progress.Printf("wrote %s", wrote)
 
 	if c.profile != "" {
-		stop, err := startProfile(c.profile)
+		stop, err := process.Profile(c.profile)
 		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, stop()) }()
 	}
 	var results []measured
-	for _, w := range ways(clients{brokers: broker.addresses}) {
+	for _, w := range ways(clients{brokers: broker.Addresses}) {
 		if wanted := c.wanted(); len(wanted) == 0 || slices.Contains(wanted, w.name) {
 			results = append(results, measured{way: w})
 		}
@@ -170,19 +171,4 @@ func run(ctx context.Context, c config, out, output io.Writer) (err error) {
 		}
 	}
 	return report(out, c, wrote, results)
-}
-
-// startProfile begins a CPU profile; what it returns ends it.
-func startProfile(file string) (stop func() error, err error) {
-	f, err := os.Create(file)
-	if err != nil {
-		return nil, fmt.Errorf("-cpuprofile: %w", err)
-	}
-	if err := pprof.StartCPUProfile(f); err != nil {
-		return nil, errors.Join(fmt.Errorf("-cpuprofile: %w", err), f.Close())
-	}
-	return func() error {
-		pprof.StopCPUProfile()
-		return f.Close()
-	}, nil
 }

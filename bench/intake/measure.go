@@ -1,15 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"fmt"
-	"os"
 	"runtime/debug"
 	"slices"
-	"strconv"
-	"syscall"
-	"time"
+
+	"github.com/millrank/millrank/bench/internal/process"
 )
 
 // round is what one reading took. Rates are in records per second.
@@ -30,7 +26,7 @@ type measured struct {
 // measure has one way read n records.
 func measure(ctx context.Context, w way, n int64) (round, error) {
 	debug.FreeOSMemory() // what came before is not this one's
-	if err := resetPeakRSS(); err != nil {
+	if err := process.ResetPeakRSS(); err != nil {
 		return round{}, err
 	}
 	begin, err := now()
@@ -48,7 +44,7 @@ func measure(ctx context.Context, w way, n int64) (round, error) {
 	if !r.begin.time.IsZero() {
 		begin = r.begin
 	}
-	peak, err := peakRSS()
+	peak, err := process.PeakRSS()
 	if err != nil {
 		return round{}, err
 	}
@@ -80,39 +76,4 @@ func (m measured) middle() round {
 		CPU:       m.median(func(r round) float64 { return r.CPU }),
 		PeakRSS:   int64(m.median(func(r round) float64 { return float64(r.PeakRSS) })),
 	}
-}
-
-// cpuTime returns the time that this process has spent on CPUs.
-func cpuTime() (time.Duration, error) {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return 0, fmt.Errorf("getrusage: %w", err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), nil
-}
-
-// resetPeakRSS has the kernel begin anew with this process's peak (proc_pid_clear_refs(5)).
-func resetPeakRSS() error {
-	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); err != nil {
-		return fmt.Errorf("resetting the peak of memory: %w", err)
-	}
-	return nil
-}
-
-// peakRSS returns the most memory that this process has had since then, in bytes.
-func peakRSS() (int64, error) {
-	status, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return 0, fmt.Errorf("the peak of memory: %w", err)
-	}
-	_, rest, found := bytes.Cut(status, []byte("VmHWM:"))
-	fields := bytes.Fields(rest)
-	if !found || len(fields) == 0 {
-		return 0, fmt.Errorf("the peak of memory: no VmHWM in /proc/self/status")
-	}
-	kib, err := strconv.ParseInt(string(fields[0]), 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("the peak of memory: %w", err)
-	}
-	return kib * 1024, nil
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"time"
+
+	"github.com/millrank/millrank/bench/internal/process"
 )
 
 // read consumes the first n records of the topic, from its oldest on, in a consumer group
@@ -26,7 +28,7 @@ type mark struct {
 
 // now returns the mark of this moment.
 func now() (mark, error) {
-	cpu, err := cpuTime()
+	cpu, err := process.CPU()
 	return mark{time.Now(), cpu}, err
 }
 

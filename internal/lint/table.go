@@ -39,8 +39,13 @@ func Rooms() []Room {
 		{Path: "internal/embedded", Outside: []string{"github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kfake", "github.com/alicebob/miniredis/v2"}},
 		{Path: "internal/apachekafka", Own: []string{"internal/embedded"}, Outside: []string{"github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm"}},
 		{Path: "internal/redisserver", Outside: []string{"github.com/redis/go-redis/v9"}},
-		{Path: "bench/intake", Own: []string{"event", "operators", "microbatch", "handlers", "wire", "internal/embedded", "internal/apachekafka"}, Outside: []string{
+		// Benchmarks that are programs, and what they have in common.
+		{Path: "bench/internal/process", Own: []string{"internal/embedded", "internal/apachekafka", "internal/redisserver"}},
+		{Path: "bench/intake", Own: []string{"event", "operators", "microbatch", "handlers", "wire", "bench/internal/process"}, Outside: []string{
 			"github.com/ThreeDotsLabs/watermill", "github.com/ThreeDotsLabs/watermill-kafka/v3", "github.com/IBM/sarama", "github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm",
+		}},
+		{Path: "bench/freshness", Own: []string{"event", "operators", "microbatch", "handlers", "sinks/redis", "bench/internal/process"}, Outside: []string{
+			"github.com/ThreeDotsLabs/watermill", "github.com/twmb/franz-go", "github.com/redis/go-redis/v9",
 		}},
 		{Path: "test/chain"},
 		{Path: "internal/lint"},
