@@ -89,11 +89,15 @@ func TestCrash(t *testing.T) {
 
 // TestStaleReplica fails over to a replica that has got all, or not.
 func TestStaleReplica(t *testing.T) {
-	for name, test := range map[string]struct{ stale, restarted bool }{
-		"in step":                     {false, false},
-		"in step, by the next writer": {false, true},
-		"stale":                       {true, false},
-		"stale, by the next writer":   {true, true},
+	for name, test := range map[string]struct {
+		stale, restarted bool
+		last             int64 // as of where the last write is; the first is as of 1
+	}{
+		"in step":                     {false, false, 2},
+		"in step, by the next writer": {false, true, 2},
+		"stale":                       {true, false, 2},
+		"stale, by the next writer":   {true, true, 2},
+		"stale, at the same offset":   {true, false, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			master := redisserver.StartTest(t, redisserver.Options{})
@@ -120,8 +124,8 @@ func TestStaleReplica(t *testing.T) {
 			if test.stale {
 				copied.SlaveOf(t.Context(), "NO", "ONE")
 			}
-			second := lists(2)[1:] // only one of both
-			write(t, writer, second...)
+			second := list("views", "us", base, test.last, entry("a", 1))
+			write(t, writer, second)
 			if !test.stale {
 				until(t, has("2"))
 				copied.SlaveOf(t.Context(), "NO", "ONE")
@@ -130,7 +134,7 @@ func TestStaleReplica(t *testing.T) {
 			at.Store(&addr2)
 			master.Kill()
 			if test.restarted {
-				writer = sink.Writer(0, 2)
+				writer = sink.Writer(0, test.last)
 			}
 			clock.pass(time.Second)
 			if behind, err := writer.Check(t.Context()); behind != test.stale || err != nil {

@@ -109,7 +109,7 @@ func (w *Writer) changes(targets []target) []*change {
 }
 
 // send writes changes, those whose deltas don't fit a second time, as whole lists. lost says that Redis lacked
-// something that the writer remembers. After an error, the writer remembers nothing of the keys of which it isn't sure.
+// something that the writer remembers.
 func (w *Writer) send(ctx context.Context, changes []*change, watermark int64, now time.Time) (lost bool, err error) {
 	for len(changes) > 0 && err == nil {
 		calls := make([]*call, len(changes))
@@ -154,8 +154,7 @@ func (w *Writer) settle(c *change, now time.Time) (resend, lost bool) {
 			counts.lost.Add(1)
 		}
 	}
-	if c.call.err != nil { // it may have been written or not
-		w.memory.drop(c.key)
+	if c.call.err != nil { // it may have been written or not: the next one's base shows
 		return false, false
 	}
 	switch c.call.answer {

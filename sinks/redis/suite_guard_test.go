@@ -190,6 +190,22 @@ func testLostWhileFilling(t *testing.T, w *world) {
 	w.check(t, w.prefix+"region:eu:top_k", lists(4)[0])
 }
 
+// testLostAndWritten has another writer write before the loss is noticed.
+func testLostAndWritten(t *testing.T, w *world) {
+	sink := w.sink(t, nil)
+	writer, other := sink.Writer(0, -1), sink.Writer(0, -1)
+	write(t, writer, lists(1)...)
+	w.flushAll(t)
+	for revision := range int64(5) {
+		if write(t, other, list("views", "us", base, 5+revision, entry("a", 1))) {
+			t.Error("one that had written nothing is behind")
+		}
+	}
+	if !write(t, writer) {
+		t.Error("nothing noticed")
+	}
+}
+
 func testFiller(t *testing.T, w *world) {
 	sink := w.sink(t, nil)
 	writer, filler := sink.Writer(0, -1), sink.Filler()

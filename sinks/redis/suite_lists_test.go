@@ -182,6 +182,14 @@ func testAliases(t *testing.T, w *world) {
 	two.Revision, two.Final = 5, true
 	write(t, writer, two, one)
 	expect(&two, &two, &two)
+	three := list("views", "eu", base+2*minute, 6, entry("x", 1), entry("b", 1))
+	write(t, sink.Writer(0, 5), three) // moved on by somebody else
+	four := list("views", "eu", base+3*minute, 7, entry("c", 1), entry("b", 1))
+	write(t, writer, four) // a delta to what this one remembers
+	expect(&four, &two, &four)
+	if s := sink.Stats(); s.Resent == 0 {
+		t.Errorf("%+v", s)
+	}
 }
 
 func testMany(t *testing.T, w *world) {

@@ -30,6 +30,7 @@ func TestSink(t *testing.T) {
 		{"histories", testHistories}, {"zombies", testZombies}, {"readers", testReaders}, {"aliases", testAliases},
 		{"time to live", testTimeToLive}, {"expired", testExpired}, {"many", testMany}, {"forgetting", testForgetting}, {"no script", testNoScript},
 		{"lost all", testLostAll}, {"lost before a restart", testLostBeforeRestart}, {"lost a key", testLostKey}, {"lost while filling", testLostWhileFilling},
+		{"lost and written", testLostAndWritten},
 		{"filler", testFiller}, {"check", testCheck}, {"late", testLate}, {"late and old", testLateOld}, {"wrong type", testWrongType},
 	}
 	run := func(name string, addrs func(t *testing.T) []string) {
