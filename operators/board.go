@@ -68,7 +68,7 @@ type Boards struct {
 	//
 	// It bounds a shard's memory: with names of 11 bytes that count in two views (such as per
 	// region and global), 150 bytes per cell, and 230 while cells go; each further view takes 40. A list that holds few items takes 500.
-	// So a flood of regions, of one item each, holds up to 700 bytes per cell.
+	// So a flood of regions, of one item each, holds up to 800 bytes per cell. Lists that are still to be told come on top.
 	RankItems int
 }
 

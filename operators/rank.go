@@ -19,7 +19,8 @@ import (
 // or Failed for each lane; commit what Commit returns. A Rank serves one goroutine.
 //
 // It keeps every cell of every kept window, so that a list whose scores fall (unlikes,
-// refunds, windows that slide) is made from the truth, not from what an eviction left over.
+// refunds, windows that slide) is made from the truth, not from what an eviction left over. Where
+// Boards.RankItems doesn't suffice for that, some go, and lists say what they are worth: see room.
 type Rank struct {
 	pane     int64 // milliseconds
 	lateness int64 // milliseconds

@@ -41,7 +41,7 @@ func (r *Rank) settle() {
 	}
 }
 
-// Republish makes the next flush hold every list that is kept; in a replay that ends with all published, it does nothing.
+// Republish makes the next flush hold every list that is kept. In a replay it does nothing.
 func (r *Rank) Republish() {
 	if !r.settled {
 		return
@@ -89,7 +89,8 @@ func (r *Rank) Flush(shard int, incarnation uint64, send func(lane int, head eve
 	})
 }
 
-// Pending returns how many lists wait to be flushed or acknowledged, as of the last flush.
+// Pending returns how many lists wait to be flushed or acknowledged, as of the last flush; and those that have been let go since,
+// which Boards.RankItems doesn't bound: flush between messages.
 func (r *Rank) Pending() int { return r.out.Pending() }
 
 // Acked notes that a lane has acknowledged its last flush.

@@ -225,6 +225,38 @@ func TestDroppedWindowsAreLetGo(t *testing.T) {
 	}
 }
 
+// TestRestartTellsAnew has a shard of three cells say that a leads, when it has let go of its refund for
+// the sake of x. Its successor doesn't: x's window is over. To it, b leads all the time, and a that falls far behind changes
+// no list. But the receiver has a, within 5, from before.
+func TestRestartTellsAnew(t *testing.T) {
+	b := tens(Sum, event.Top, 1)
+	b.RankItems = 3
+	cell := func(pane int64, region, item string, count, sum int64) event.Cell {
+		return event.Cell{Pane: pane, Group: []byte(event.NewGroup(region)), Item: []byte(item), Count: count, Sum: sum}
+	}
+	log := []*event.Update{
+		tell(0, 0, 0, cell(10, "eu", "a", 1, 10), cell(10, "na", "a", 1, -5), cell(10, "eu", "b", 1, 8)),
+		tell(0, 1, 0, cell(0, "eu", "x", 1, 100)),
+		tell(0, 2, 11),
+		tell(0, 3, 11, cell(10, "eu", "a", 2, -15)),
+	}
+	r := NewRank(b, 1, 1, ResumeAt(0))
+	takeAll(t, r, 0, log[:3]...)
+	told := flushed(t, r).Lists
+	if l := told[len(told)-1]; l.Start != 10 || l.Exact || l.MaxError != 5 || l.Entries[0] != (event.Entry{Item: "a", Score: 10}) {
+		t.Fatalf("got %+v, want a with 10, within 5", l)
+	}
+	commit, ok := r.Commit()
+	if !ok || commit.LowWater != 0 {
+		t.Fatalf("committed %+v, %v", commit, ok)
+	}
+	r = NewRank(b, 1, 1, commit)
+	takeAll(t, r, 0, log...)
+	if told := flushed(t, r).Lists; len(told) != 1 || !told[0].Exact || told[0].Entries[0] != (event.Entry{Item: "b", Score: 8}) {
+		t.Errorf("got %+v, want b to lead", told)
+	}
+}
+
 // TestRepublishDuringReplay asks for all lists while a replay goes on: they come with the first flush after it.
 func TestRepublishDuringReplay(t *testing.T) {
 	b := tens(Count, event.Top, 3)

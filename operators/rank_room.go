@@ -142,8 +142,8 @@ func (r *Rank) takeOut(starts []int64) (cells []entry, ends []int) {
 // weight is the count, over all panes and sources, and where sums are ranked, the absolute sums too.
 //
 // Weights are told apart by four bits below the highest, which spares us sorting: some go that are up to a
-// sixteenth heavier than some that stay. So the last sort of weight is cut in the order of the table; but
-// if many weigh the same, up to half of all cells go at once: it costs no more error.
+// sixteenth heavier than some that stay. The last sort of weight is cut, in an order that is always the same and
+// keeps what stays spread over the tables; but if many weigh the same, up to half of all cells go at once: it costs no more error.
 func (r *Rank) weigh(starts []int64) (pairs table, going int) {
 	pairs.size(r.room.cells) // at once: see table.spread
 	for _, start := range starts {
@@ -202,8 +202,7 @@ func (r *Rank) unmark(t *totals) {
 	})
 }
 
-// whole returns the items that have lost nothing in any pane that is kept, whether held or not, before
-// this pass; nil means all.
+// whole returns the items that had lost nothing in any pane that is kept, before this pass. Nil means all.
 func (r *Rank) whole() bitset {
 	for _, p := range r.panes {
 		if p.missing.some() {

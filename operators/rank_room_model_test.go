@@ -65,9 +65,8 @@ func (g *roomed) flush(r *operators.Rank, told map[event.ListKey]event.Ranking) 
 }
 
 // check holds everything that the receiver has against the truth now: also what was told long ago.
-// What is as of an earlier offset than the last flush stands for what it was then, if a flush is missing.
 func (g *roomed) check(o *roomOracle, told map[event.ListKey]event.Ranking, x int) {
-	for key, l := range told {
+	for _, l := range told {
 		if err := o.check(&l); err != nil {
 			g.t.Errorf("message %d: %+v: %v", x, l, err)
 		}
@@ -76,11 +75,10 @@ func (g *roomed) check(o *roomOracle, told map[event.ListKey]event.Ranking, x in
 		} else {
 			g.inexact.Add(1)
 		}
-		_ = key
 	}
 }
 
-// settled flushes until everything has been told.
+// settle tells everything.
 func (g *roomed) settle(r *operators.Rank, told map[event.ListKey]event.Ranking) bool {
 	return r.Flush(0, 1, func(_ int, _ event.Part, lists []event.Ranking) {
 		for i := range lists {
@@ -149,7 +147,7 @@ func (g *roomed) enough() int {
 // a list says must be true, when it is published and for as long as it isn't published again: in one run, and after a restart at any message.
 func TestRankRoomBounds(t *testing.T) {
 	var exact, inexact, gone atomic.Int64
-	eachSeed(t, seeds(600), func(t *testing.T, seed uint64) {
+	eachSeed(t, seeds(300), func(t *testing.T, seed uint64) {
 		rng := rand.New(rand.NewPCG(seed, 22))
 		traffic := someTraffic(rng)
 		g := &roomed{t: t, rng: rng, boards: traffic.boards, sources: traffic.sources, log: traffic.updates(rng), exact: &exact, inexact: &inexact}
@@ -179,6 +177,50 @@ func TestRankRoomBounds(t *testing.T) {
 		}
 	})
 	t.Logf("%d exact lists, %d inexact ones, %d cells went", exact.Load(), inexact.Load(), gone.Load())
+}
+
+// mortal runs to the end through kills, with flushes lost and zombies, and holds every list that any run
+// publishes against the truth as of its revision.
+func (g *roomed) mortal() {
+	life := &ranking{
+		t: g.t, rng: g.rng, boards: g.boards, sources: g.sources, log: g.log, commit: operators.ResumeAt(0),
+		rankings: &hop[event.Ranking]{lanes: make([][]message[event.Ranking], 2)},
+	}
+	for range g.rng.IntN(8) {
+		life.run(min(len(g.log)-1, int(life.commit.PublishedThrough)+1+g.rng.IntN(8)))
+	}
+	life.run(len(g.log))
+	published := map[int64][]event.Ranking{}
+	for _, lane := range life.rankings.lanes {
+		for _, m := range lane {
+			published[m.part.AsOf] = append(published[m.part.AsOf], m.content...)
+		}
+	}
+	o := newRoomOracle(g.boards, g.sources)
+	for x := range g.log {
+		o.take(int64(x), g.log[x])
+		for _, l := range published[int64(x)] {
+			if err := o.check(&l); err != nil {
+				g.t.Errorf("message %d: %+v: %v", x, l, err)
+				return
+			}
+		}
+	}
+}
+
+// TestRankRoomThroughKills draws the same, and kills: what any run says is true as of its revision.
+func TestRankRoomThroughKills(t *testing.T) {
+	eachSeed(t, seeds(300), func(t *testing.T, seed uint64) {
+		rng := rand.New(rand.NewPCG(seed, 24))
+		traffic := someTraffic(rng)
+		g := &roomed{t: t, rng: rng, boards: traffic.boards, sources: traffic.sources, log: traffic.updates(rng)}
+		most := g.cellsMost()
+		if most < 2 {
+			return
+		}
+		g.boards.RankItems = 1 + rng.IntN(most-1)
+		g.mortal()
+	})
 }
 
 // TestRankRoomUnused: a budget that just suffices changes nothing.
