@@ -30,7 +30,7 @@ GO_FILES = $$(find . -name '.?*' -prune -o -name '*.go' -print)
 .PHONY: help
 help: ## Show this list
 	@echo 'make TARGET, where TARGET is one of'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo 'Settings (make TARGET NAME=VALUE): FUZZ, FUZZ_PKG, FUZZTIME, MUTANTS, BENCH, BENCH_PKGS, BENCH_ARGS, RACE_PKGS'
 
 .PHONY: deps
@@ -96,6 +96,10 @@ bench: ## Run the benchmarks BENCH of BENCH_PKGS, on one core
 .PHONY: bench-intake
 bench-intake: ## Measure how fast records come out of a real Kafka: sarama, watermill-kafka, our subscriber, the full fold (BENCH_ARGS)
 	go run ./bench/intake $(BENCH_ARGS)
+
+.PHONY: bench-freshness
+bench-freshness: ## Measure how long it takes from an event produced to its being seen in Redis, at 100,000 events/s (BENCH_ARGS)
+	go run ./bench/freshness $(BENCH_ARGS)
 
 .PHONY: cover
 cover: ## Measure test coverage: coverage.out, coverage.html

@@ -22,11 +22,7 @@ func CPU() (time.Duration, error) {
 
 // CPUOf returns the time that a process has spent on CPUs (proc_pid_stat(5)), to a hundredth of a second.
 func CPUOf(pid int) (time.Duration, error) {
-	const (
-		ticksPerSecond = 100 // of all of Linux's architectures that Go knows
-		user           = 11  // fields after the name, which is in parentheses and may hold anything
-		system         = 12
-	)
+	const user, system = 11, 12 // fields after the name, which is in parentheses and may hold anything
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, fmt.Errorf("a process's CPU time: %w", err)
@@ -35,15 +31,45 @@ func CPUOf(pid int) (time.Duration, error) {
 	if len(fields) <= system {
 		return 0, fmt.Errorf("a process's CPU time: %q has too few fields", stat)
 	}
-	var ticks int64
-	for _, field := range fields[user : system+1] {
-		n, err := strconv.ParseInt(string(field), 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("a process's CPU time: %w", err)
-		}
-		ticks += n
+	inUser, err := ticks(fields[user])
+	inSystem, errSystem := ticks(fields[system])
+	if err := errors.Join(err, errSystem); err != nil {
+		return 0, fmt.Errorf("a process's CPU time: %w", err)
 	}
-	return time.Duration(ticks) * (time.Second / ticksPerSecond), nil
+	return inUser + inSystem, nil
+}
+
+// MachineCPU returns the time that all of the machine's CPUs together were not idle (proc_stat(5)), to a hundredth of a second. It says whether
+// others took part of the machine meanwhile.
+func MachineCPU() (time.Duration, error) {
+	const user, idle, ioWait, steal = 1, 4, 5, 8 // fields after "cpu"; those after steal are in user
+	stat, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, fmt.Errorf("the machine's CPU time: %w", err)
+	}
+	line, _, _ := bytes.Cut(stat, []byte("\n"))
+	fields := bytes.Fields(line)
+	if len(fields) <= steal {
+		return 0, fmt.Errorf("the machine's CPU time: %q has too few fields", line)
+	}
+	var all time.Duration
+	for i := user; i <= steal; i++ {
+		if i == idle || i == ioWait {
+			continue
+		}
+		took, err := ticks(fields[i])
+		if err != nil {
+			return 0, fmt.Errorf("the machine's CPU time: %w", err)
+		}
+		all += took
+	}
+	return all, nil
+}
+
+// ticks returns the time that a number of the kernel's ticks stands for, a hundredth of a second on all that Go runs on.
+func ticks(text []byte) (time.Duration, error) {
+	n, err := strconv.ParseInt(string(text), 10, 64)
+	return time.Duration(n) * (time.Second / 100), err
 }
 
 // ResetPeakRSS has the kernel begin anew with this process's peak (proc_pid_clear_refs(5)).
