@@ -44,8 +44,10 @@ type LeaderboardConfig struct {
 	Lanes      int // partitions of the rankings topic
 
 	// Open returns a writer for the lists of one partition of the rankings topic. Through is the offset through which
-	// the group has written before; -1: it has written nothing, or the writer is to fill in what is missing.
+	// the group has written before; -1: it has written nothing.
 	Open func(partition int, through int64) ListWriter
+	// Fill returns a writer that fills in what the store lacks, beside the ones that Open has returned; it is never behind.
+	Fill func() ListWriter
 	// Read reads a partition of the rankings topic from its first record to where its end is at the time of the call, and calls take for each record in turn (microbatch.ReadPartition does). It is for a
 	// store that was emptied: what isn't in it any more is taken from there.
 	Read func(ctx context.Context, partition int32, take func(microbatch.Record) error) error
@@ -61,7 +63,7 @@ type LeaderboardConfig struct {
 	Logger watermill.LoggerAdapter
 }
 
-// DefaultLeaderboardConfig returns the defaults; boards, source, numbers of partitions, Open and Read are still due.
+// DefaultLeaderboardConfig returns the defaults; boards, source, numbers of partitions, Open, Fill and Read are still due.
 func DefaultLeaderboardConfig() LeaderboardConfig {
 	return LeaderboardConfig{
 		FlushInterval: 250 * time.Millisecond,
@@ -86,6 +88,7 @@ func (c LeaderboardConfig) Validate() error {
 	wrong(c.Shards < 1 || c.Shards > 1<<15, "shards: %d is not 1 to 32768", c.Shards)
 	wrong(c.Lanes < 1 || c.Lanes > 1<<15, "lanes: %d is not 1 to 32768", c.Lanes)
 	wrong(c.Open == nil, "open: missing")
+	wrong(c.Fill == nil, "fill: missing")
 	wrong(c.Read == nil, "read: missing")
 	wrong(c.FlushInterval <= 0, "flush interval: %v is not above 0", c.FlushInterval)
 	wrong(c.PendingLists < 1, "pending lists: %d is not above 0", c.PendingLists)

@@ -130,7 +130,7 @@ const refillLists = 1000
 
 // refillPartition writes the final lists of one partition that its log still holds, and returns how many.
 func (l *Leaderboard) refillPartition(ctx context.Context, partition int32) (int, error) {
-	f := &filler{board: l, partition: int(partition), writer: l.config.Open(int(partition), -1), begins: make([]int64, l.config.Shards)}
+	f := &filler{board: l, partition: int(partition), writer: l.config.Fill(), begins: make([]int64, l.config.Shards)}
 	for i := range f.begins {
 		f.begins[i] = math.MaxInt64
 	}

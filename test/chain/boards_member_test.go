@@ -50,9 +50,7 @@ func (m *running) addRank(c memberConfig, w wrap, log watermill.LoggerAdapter) (
 }
 
 func (m *running) addLeaderboard(c memberConfig, w wrap, log watermill.LoggerAdapter) error {
-	client := newRedis(c.Boards.Redis)
-	m.close = append(m.close, client.Close)
-	sink, err := redis.New(redis.Config{Client: client, Prefix: c.Boards.Prefix, Boards: c.Boards.Boards, TTL: c.Boards.TTL, Timeout: 2 * time.Second, Logger: log})
+	sink, err := m.sink(c, log)
 	if err != nil {
 		return err
 	}
@@ -77,6 +75,7 @@ func (m *running) addLeaderboard(c memberConfig, w wrap, log watermill.LoggerAda
 		}
 		return writer
 	}
+	lc.Fill = func() handlers.ListWriter { return sink.Filler() }
 	lc.Read = func(ctx context.Context, partition int32, take func(microbatch.Record) error) error {
 		return microbatch.ReadPartition(ctx, c.connection(), c.Topics.Rankings, partition, take)
 	}
@@ -86,6 +85,39 @@ func (m *running) addLeaderboard(c memberConfig, w wrap, log watermill.LoggerAda
 	subscriber, err := m.subscriber(c, "-leaderboard", lc.Identity(), nil, log)
 	if err == nil {
 		m.leaderboard.AddTo(m.router, c.Topics.Rankings, subscriber)
+	}
+	return err
+}
+
+// sink connects to Redis.
+func (m *running) sink(c memberConfig, log watermill.LoggerAdapter) (*redis.Sink, error) {
+	client := newRedis(c.Boards.Redis)
+	m.close = append(m.close, client.Close)
+	return redis.New(redis.Config{Client: client, Prefix: c.Boards.Prefix, Boards: c.Boards.Boards, TTL: c.Boards.TTL, Timeout: 2 * time.Second, Logger: log})
+}
+
+func (m *running) addLate(c memberConfig, _ wrap, log watermill.LoggerAdapter) error {
+	sink, err := m.sink(c, log)
+	if err != nil {
+		return err
+	}
+	lc := handlers.LateConfig{Generation: c.Generation, Logger: log, Count: func(ctx context.Context, late []handlers.Late) error {
+		list := make([]redis.Late, len(late))
+		for i, l := range late {
+			list[i] = redis.Late(l)
+		}
+		return sink.Late(ctx, list)
+	}}
+	if lc.Codec, err = handlers.JSON(event.DefaultMapping()); err != nil {
+		return err
+	}
+	counts, err := handlers.NewLateCounts(lc)
+	if err != nil {
+		return err
+	}
+	subscriber, err := m.subscriber(c, "-late", lc.Identity(), nil, log)
+	if err == nil {
+		counts.AddTo(m.router, c.Topics.Letters, subscriber)
 	}
 	return err
 }

@@ -51,7 +51,7 @@ type memberConfig struct {
 	Log               string        // file to log to; "" for nowhere
 
 	Boards *boardsConfig // ranks and writes leaderboards, too; nil: doesn't
-	Only   string        // the one handler that runs, "intake", "rank" or "leaderboard"; "" for all
+	Only   string        // the one handler that runs, "intake", "rank", "leaderboard" or "late"; "" for all
 
 	// DieAfterLetters kills the process (SIGKILL) when it has published dead letters so many times, before anything that depends on
 	// them is committed. 0: never.
@@ -108,7 +108,7 @@ func newMember(c memberConfig, w wrap) (*running, error) {
 	router.AddMiddleware(middleware.Recoverer)
 	m := &running{router: router, publisher: publisher, done: make(chan struct{})}
 	for name, add := range map[string]func(memberConfig, wrap, watermill.LoggerAdapter) error{
-		"intake": m.addIntake, "rank": m.addRank, "leaderboard": m.addLeaderboard,
+		"intake": m.addIntake, "rank": m.addRank, "leaderboard": m.addLeaderboard, "late": m.addLate,
 	} {
 		if c.Only != "" && c.Only != name || c.Boards == nil && name != "intake" {
 			continue
