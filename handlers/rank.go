@@ -124,13 +124,14 @@ var errNoClaim = errors.New("this message is not from a microbatch.Subscriber, w
 // shard is what Rank keeps of one claim.
 type shard struct {
 	hop
-	config  *RankConfig
-	sender  wire.Sender
-	encoder *wire.RankingsEncoder
-	rank    *operators.Rank
-	wanted  wire.Sender // who may speak
-	crowded time.Time   // when it was last said that there is no room,
-	evicted int64       // and how many had found none by then
+	config   *RankConfig
+	sender   wire.Sender
+	encoder  *wire.RankingsEncoder
+	rank     *operators.Rank
+	wanted   wire.Sender // who may speak
+	caughtUp bool        // it has passed where the log's end was when the claim began
+	crowded  time.Time   // when it was last said that there is no room,
+	evicted  int64       // and how many had found none by then
 }
 
 func (r *Rank) newShard(claim *microbatch.Claim) (*shard, error) {
@@ -161,7 +162,16 @@ func (s *shard) take(offset int64, value []byte) error {
 	if err := spoken(by, s.wanted, to, int(s.claim.Partition)); err != nil {
 		return fmt.Errorf("offset %d: %w", offset, err)
 	}
-	return s.rank.Take(offset, &update)
+	if err := s.rank.Take(offset, &update); err != nil {
+		return err
+	}
+	// Where there was no room, two runs let different items go. What this one's predecessor has said last, and not committed, was said as
+	// of an offset up to here, so what this one has said since was not heard.
+	if _, _, evicted := s.rank.Room(); evicted > 0 && !s.caughtUp && offset >= s.claim.Start.LogEnd-1 {
+		s.rank.Republish()
+	}
+	s.caughtUp = s.caughtUp || offset >= s.claim.Start.LogEnd-1
+	return nil
 }
 
 // What a stage asks of a shard.

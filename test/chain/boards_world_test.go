@@ -10,6 +10,7 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+	"github.com/twmb/franz-go/pkg/kadm"
 
 	"github.com/millrank/millrank/event"
 	"github.com/millrank/millrank/operators"
@@ -293,7 +294,33 @@ func (w *boardsWorld) checkBoards(want answers) {
 		}
 		<-ticker.C
 	}
-	w.t.Errorf("after %v:\n%s", patience, strings.Join(diffs, "\n"))
+	w.t.Errorf("after %v:\n%s\n%s", patience, strings.Join(diffs, "\n"), w.groups())
+}
+
+// groups says how far all groups are, for a test that fails.
+func (w *boardsWorld) groups() string {
+	ctx := context.Background()
+	var b strings.Builder
+	for handler, topic := range map[string]string{"": w.topics.Events, "-rank": w.topics.Updates, "-leaderboard": w.topics.Rankings, "-late": w.topics.Letters} {
+		ends, err := w.admin.ListEndOffsets(ctx, topic)
+		if err != nil {
+			return err.Error()
+		}
+		ends.Each(func(o kadm.ListedOffset) { fmt.Fprintf(&b, "%s/%d ends at %d\n", topic, o.Partition, o.Offset) })
+		all, err := w.admin.FetchOffsets(ctx, w.topics.Group+handler)
+		if err != nil {
+			return err.Error()
+		}
+		all.Each(func(o kadm.OffsetResponse) { fmt.Fprintf(&b, "  committed %d: %d %s\n", o.Partition, o.At, o.Metadata) })
+		groups, err := w.admin.DescribeGroups(ctx, w.topics.Group+handler)
+		if err != nil {
+			return err.Error()
+		}
+		for _, g := range groups {
+			fmt.Fprintf(&b, "  %s, %d members\n", g.State, len(g.Members))
+		}
+	}
+	return b.String()
 }
 
 // oneKfake starts an embedded Kafka.
