@@ -198,3 +198,26 @@ func TestWrong(t *testing.T) {
 		}
 	}
 }
+
+// TestTurns checks that all probes are asked for, however many there are.
+func TestTurns(t *testing.T) {
+	for _, n := range []int{0, 1, lookMax, lookMax + 1, 5*lookMax + 3} {
+		var l looker
+		for i := range n {
+			l.open = append(l.open, expected{number: i})
+		}
+		asked := map[int]bool{}
+		for range n/lookMax + 1 {
+			turn, _ := l.next()
+			if len(turn) != min(n, lookMax) {
+				t.Fatalf("of %d, %d are asked for at a time", n, len(turn))
+			}
+			for _, e := range turn {
+				asked[e.number] = true
+			}
+		}
+		if len(asked) != n {
+			t.Errorf("of %d, only %d are asked for", n, len(asked))
+		}
+	}
+}

@@ -12,8 +12,12 @@ import (
 	"github.com/millrank/millrank/sinks/redis"
 )
 
-// lookEvery is how often Redis is asked.
-const lookEvery = 2 * time.Millisecond
+// Redis is asked every lookEvery, for at most lookMax probes: where more are on their way, which takes seconds, they take turns, so that
+// asking takes no more of Redis the slower it is.
+const (
+	lookEvery = 2 * time.Millisecond
+	lookMax   = 64
+)
 
 // probe is an event that is looked for.
 type probe struct {
@@ -34,6 +38,7 @@ type looker struct {
 	mu     sync.Mutex
 	probes []probe
 	open   []expected
+	turn   int       // where in open the next turn begins
 	until  time.Time // when it gives up; zero: more probes may come
 }
 
@@ -79,9 +84,7 @@ func (l *looker) look(ctx context.Context) error {
 	for {
 		select {
 		case now := <-ticker.C:
-			l.mu.Lock()
-			open, until := slices.Clone(l.open), l.until
-			l.mu.Unlock()
+			open, until := l.next()
 			if !until.IsZero() && (len(open) == 0 || now.After(until)) {
 				return nil
 			}
@@ -92,6 +95,20 @@ func (l *looker) look(ctx context.Context) error {
 			return nil // whoever ended it knows why
 		}
 	}
+}
+
+// next returns those whose turn it is, and when to give up.
+func (l *looker) next() (open []expected, until time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.open) <= lookMax {
+		return slices.Clone(l.open), l.until
+	}
+	for range lookMax {
+		l.turn = (l.turn + 1) % len(l.open)
+		open = append(open, l.open[l.turn])
+	}
+	return open, l.until
 }
 
 // ask asks Redis for probes. ZMSCORE is what nobody else uses, so that the server counts it apart.
