@@ -134,6 +134,7 @@ func (e *engine) addLeaderboard() (err error) {
 	c.Open = func(partition int, through int64) handlers.ListWriter {
 		return &timedWriter{ListWriter: e.sink.Writer(partition, through), writes: &e.writes, trace: e.trace}
 	}
+	c.Fill = func() handlers.ListWriter { return e.sink.Filler() }
 	c.Read = func(ctx context.Context, partition int32, take func(microbatch.Record) error) error {
 		return microbatch.ReadPartition(ctx, e.connection, rankingsTopic, partition, take)
 	}
