@@ -17,14 +17,14 @@ BENCH      ?= .
 BENCH_PKGS ?= ./event ./operators ./wire
 BENCH_ARGS ?=
 # Packages with goroutines, and of the others those that take seconds.
-RACE_PKGS  ?= ./event ./watermark ./wire ./sinks/... ./microbatch ./handlers ./test/chain
+RACE_PKGS  ?= ./event ./watermark ./wire ./sinks/... ./microbatch ./handlers
 
 STAGE := @scripts/stage.sh
 GOLANGCI_LINT := go tool -modfile=golangci-lint.mod golangci-lint
-# Packages whose tests run against brokers: one package at a time, since some measure how long things take.
-BROKER_PKGS = ./internal/embedded ./internal/apachekafka ./microbatch ./handlers ./test/... ./bench/...
+# Packages whose tests run against servers: one package at a time, since some measure how long things take.
+SERVER_PKGS = ./internal/embedded ./internal/apachekafka ./internal/redisserver ./sinks/redis ./microbatch ./handlers ./test/... ./bench/...
 # All other packages but the two that have a stage of their own.
-PKGS = $$(go list ./... | grep -vE '/(internal/(lint|mutants|embedded|apachekafka)|microbatch|handlers|test/.*|bench/.*)$$')
+PKGS = $$(go list ./... | grep -vE '/(internal/(lint|mutants|embedded|apachekafka|redisserver)|sinks/redis|microbatch|handlers|test/.*|bench/.*)$$')
 GO_FILES = $$(find . -name '.?*' -prune -o -name '*.go' -print)
 
 .PHONY: help
@@ -38,7 +38,7 @@ deps: ## Install what the tests need and this machine lacks; says first what and
 	@scripts/deps.sh
 
 .PHONY: test
-test: deps fmt-check rules vet test-unit test-kafka lint race mutants-rules ## Run all checks and tests, after `deps`: what CI runs
+test: deps fmt-check rules vet test-unit test-servers lint race ## Run all checks and tests, after `deps`; CI also runs race-chain and mutants
 	@echo 'make test: all stages passed'
 
 .PHONY: fmt
@@ -69,21 +69,21 @@ lint: ## Run golangci-lint (settings: .golangci.yml; version: golangci-lint.mod)
 test-unit: ## Run unit, script and property tests, and the fuzz seeds
 	$(STAGE) 'tests' go test -count=1 -shuffle=on $(PKGS)
 
-.PHONY: test-kafka
-test-kafka: ## Run the tests against Kafka: the embedded one, and a real Apache Kafka
-	$(STAGE) 'tests against Kafka' go test -count=1 -p 1 -timeout 15m $(BROKER_PKGS)
+.PHONY: test-servers
+test-servers: ## Run the tests against Kafka and Redis: the embedded ones, and real servers
+	$(STAGE) 'tests against servers' go test -count=1 -p 1 -timeout 15m $(SERVER_PKGS)
 
 .PHONY: race
 race: ## Run the tests of RACE_PKGS, the short ones, under the race detector
 	$(STAGE) 'race detector' env CGO_ENABLED=1 go test -race -short -count=1 -p 1 -timeout 15m $(RACE_PKGS)
 
-.PHONY: mutants
-mutants: ## Break the core in all known ways (MUTANTS), and check that the tests see each of them: 8 minutes
-	$(STAGE) 'mutants' go test -run 'TestSnippets|TestJudge|TestMutants/(control|$(MUTANTS))' -timeout 30m ./internal/mutants -count=1 -v
+.PHONY: race-chain
+race-chain: ## Run the short tests of the whole chain under the race detector: 3 minutes
+	@$(MAKE) --no-print-directory race RACE_PKGS=./test/chain
 
-.PHONY: mutants-rules
-mutants-rules: ## The same in the ways that break restarts, intake and publishing: 2 minutes, part of `test`
-	$(STAGE) 'mutants of the rules' go test -run 'TestSnippets|TestJudge|TestMutants/(control|replay|receive|resume|publish)' -timeout 10m ./internal/mutants -count=1 -v
+.PHONY: mutants
+mutants: ## Break the core in all known ways (MUTANTS), and check that the tests see each of them: 9 minutes
+	$(STAGE) 'mutants' go test -run 'TestSnippets|TestJudge|TestMutants/(control|$(MUTANTS))' -timeout 30m ./internal/mutants -count=1 -v
 
 .PHONY: fuzz
 fuzz: ## Fuzz FUZZ of FUZZ_PKG for FUZZTIME (FuzzJSON, the event codec, 60 s)

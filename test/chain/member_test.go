@@ -34,6 +34,7 @@ type memberConfig struct {
 	Partitions int // of the events topic
 	Settings   operators.Settings
 
+	ClientID          string
 	Strategy          string
 	InstanceID        string
 	Generation        uint32
@@ -121,7 +122,7 @@ func newMember(c memberConfig, w wrap) (*running, error) {
 }
 
 func (c memberConfig) connection() microbatch.Connection {
-	return microbatch.Connection{BootstrapServers: c.Brokers, MetadataMaxAge: time.Second, RequestTimeout: 5 * time.Second}
+	return microbatch.Connection{BootstrapServers: c.Brokers, ClientID: c.ClientID, MetadataMaxAge: time.Second, RequestTimeout: 5 * time.Second}
 }
 
 func (m *running) addIntake(c memberConfig, w wrap, log watermill.LoggerAdapter) (err error) {

@@ -1,15 +1,20 @@
 package chain_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrank/millrank/operators"
 	"github.com/millrank/millrank/sim"
@@ -18,15 +23,20 @@ import (
 // process is a member in a process of its own.
 type process struct {
 	t      *testing.T
+	w      *world
+	id     string // client.id
 	cmd    *exec.Cmd
 	exited chan struct{}
 	log    string
 }
 
+var processes atomic.Int64
+
 // startProcess starts a member in a process of its own, and kills it with the test at the latest.
 func (w *world) startProcess(c memberConfig) *process {
 	w.t.Helper()
-	p := &process{t: w.t, exited: make(chan struct{}), log: filepath.Join(w.t.TempDir(), "member.log")}
+	c.ClientID = fmt.Sprint("process-", processes.Add(1))
+	p := &process{t: w.t, w: w, id: c.ClientID, exited: make(chan struct{}), log: filepath.Join(w.t.TempDir(), "member.log")}
 	c.Log = p.log
 	text, err := json.Marshal(c)
 	if err != nil {
@@ -75,6 +85,38 @@ func (p *process) signal(s syscall.Signal) {
 func (p *process) kill() {
 	p.signal(syscall.SIGKILL)
 	<-p.exited
+	p.w.bury(p.id)
+}
+
+// bury has the dead leave their groups, some time later, if they are there still. A real broker throws them out when their session times out; the
+// embedded one forgets to where one dies just while it joins, and then its partitions are nobody's (internal/embedded, TestDifferenceDeadJoiner).
+func (w *world) bury(clientID string) {
+	w.burials.Go(func() {
+		select {
+		case <-time.After(3 * time.Second):
+		case <-w.ended:
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		groups, err := w.admin.DescribeGroups(ctx, w.topics.Group, w.topics.Group+"-rank", w.topics.Group+"-leaderboard", w.topics.Group+"-late")
+		if err != nil {
+			return
+		}
+		for _, g := range groups {
+			for _, m := range g.Members {
+				if m.ClientID != clientID {
+					continue
+				}
+				request := kmsg.NewPtrLeaveGroupRequest()
+				request.Group = g.Group
+				dead := kmsg.NewLeaveGroupRequestMember()
+				dead.MemberID = m.MemberID
+				request.Members = append(request.Members, dead)
+				_, _ = request.RequestWith(ctx, w.client)
+			}
+		}
+	})
 }
 
 // term asks it to end, and returns its exit code; it fails the test when that takes longer than the deadline.

@@ -3,6 +3,7 @@ package chain_test
 import (
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -28,6 +29,9 @@ type world struct {
 	partitions int
 	shards     int
 
+	burials *sync.WaitGroup // of processes that were killed
+	ended   chan struct{}   // closed when the test is over
+
 	logs   [][]sim.Record // as produced, with Kafka's offsets
 	values [][][]byte     // the records' bytes
 }
@@ -44,9 +48,14 @@ func newWorld(t *testing.T, brokers []string, s operators.Settings, partitions, 
 	t.Cleanup(client.Close)
 	w := &world{
 		t: t, brokers: brokers, client: client, admin: kadm.NewClient(client), settings: s, partitions: partitions, shards: shards,
-		topics: topics{fmt.Sprintf("events-%d", n), fmt.Sprintf("updates-%d", n), fmt.Sprintf("dead-letters-%d", n), fmt.Sprintf("rankings-%d", n), fmt.Sprintf("group-%d", n)},
-		logs:   make([][]sim.Record, partitions), values: make([][][]byte, partitions),
+		topics:  topics{fmt.Sprintf("events-%d", n), fmt.Sprintf("updates-%d", n), fmt.Sprintf("dead-letters-%d", n), fmt.Sprintf("rankings-%d", n), fmt.Sprintf("group-%d", n)},
+		burials: &sync.WaitGroup{}, ended: make(chan struct{}),
+		logs: make([][]sim.Record, partitions), values: make([][][]byte, partitions),
 	}
+	t.Cleanup(func() {
+		close(w.ended)
+		w.burials.Wait()
+	})
 	forever, large := "-1", "4194304" // some malformed records have more than Kafka's usual 1 MiB
 	for topic, partitions := range map[string]int{w.topics.Events: partitions, w.topics.Updates: shards, w.topics.Letters: 2} {
 		if _, err := w.admin.CreateTopic(t.Context(), int32(partitions), 1, map[string]*string{"retention.ms": &forever, "max.message.bytes": &large}, topic); err != nil {

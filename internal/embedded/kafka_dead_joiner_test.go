@@ -1,0 +1,118 @@
+package embedded_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrank/millrank/internal/embedded"
+)
+
+// joining asks to join a group, and has itself be given a member ID first.
+func joining(ctx context.Context, client *kgo.Client, group, member string) (*kmsg.JoinGroupResponse, error) {
+	request := kmsg.NewPtrJoinGroupRequest()
+	request.Group, request.MemberID, request.ProtocolType = group, member, "consumer"
+	request.SessionTimeoutMillis, request.RebalanceTimeoutMillis = 1000, 10_000
+	protocol := kmsg.NewJoinGroupRequestProtocol()
+	protocol.Name, protocol.Metadata = "range", []byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+	request.Protocols = append(request.Protocols, protocol)
+	response, err := request.RequestWith(ctx, client)
+	if err == nil && response.ErrorCode == kerr.MemberIDRequired.Code {
+		return joining(ctx, client, group, response.MemberID)
+	}
+	return response, err
+}
+
+// TestDifferenceDeadJoiner: a member whose connection is cut while it waits to join is thrown out by a real broker when its session
+// times out. The embedded Kafka keeps it, and what it is assigned is nobody's.
+func TestDifferenceDeadJoiner(t *testing.T) {
+	stays := func(t *testing.T, brokers []string) bool {
+		t.Helper()
+		ctx := t.Context()
+		client := connect(t, brokers)
+		admin := kadm.NewClient(client)
+		group := topic(t, admin, 1, nil)
+		members := func() (string, int) {
+			groups, err := admin.DescribeGroups(ctx, group)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return groups[group].State, len(groups[group].Members)
+		}
+		sync := func(j *kmsg.JoinGroupResponse) {
+			request := kmsg.NewPtrSyncGroupRequest()
+			request.Group, request.Generation, request.MemberID = group, j.Generation, j.MemberID
+			if _, err := request.RequestWith(ctx, client); err != nil {
+				t.Fatal(err)
+			}
+		}
+		one, err := joining(ctx, client, group, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		sync(one)
+		other, err := kgo.NewClient(kgo.SeedBrokers(brokers...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		gone := make(chan struct{})
+		go func() {
+			defer close(gone)
+			_, _ = joining(ctx, other, group, "")
+		}()
+		await(t, func() bool { _, n := members(); return n == 2 })
+		other.Close()
+		<-gone
+		again, err := joining(ctx, client, group, one.MemberID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sync(again)
+		beat := time.NewTicker(200 * time.Millisecond)
+		defer beat.Stop()
+		for range 20 { // four times the session timeout
+			<-beat.C
+			request := kmsg.NewPtrHeartbeatRequest()
+			request.Group, request.Generation, request.MemberID = group, again.Generation, again.MemberID
+			if _, err := request.RequestWith(ctx, client); err != nil {
+				t.Fatal(err)
+			}
+			if _, n := members(); n == 1 {
+				return false
+			}
+		}
+		return true
+	}
+	t.Run("embedded", func(t *testing.T) {
+		t.Parallel()
+		if !stays(t, start(t, embedded.KafkaOptions{}).Brokers()) {
+			t.Error("a dead member is thrown out, as by a real broker: this test can go, and burials in test/chain")
+		}
+	})
+	t.Run("apache", func(t *testing.T) {
+		t.Parallel()
+		if stays(t, apache.Broker(t).Brokers()) {
+			t.Error("a dead member stays, as with the embedded Kafka: this test can go")
+		}
+	})
+}
+
+// await waits until something holds.
+func await(t *testing.T, holds func() bool) {
+	t.Helper()
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	deadline := time.After(30 * time.Second)
+	for !holds() {
+		select {
+		case <-ticker.C:
+		case <-deadline:
+			t.Fatal("it took more than 30 s")
+		}
+	}
+}
