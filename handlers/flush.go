@@ -15,6 +15,11 @@ import (
 
 func (f *fold) pending() (cells int, paneClosed bool) { return f.part.Pending() }
 
+func (f *fold) news() bool {
+	pending, _ := f.part.Pending()
+	return pending > f.lanes.flying
+}
+
 func (f *fold) begin(give func(lane, entries int, send func() error)) {
 	c := &f.intake.config
 	quiet, idle := f.idle.For()

@@ -120,8 +120,11 @@ func (h *hop) noteReplay(records int) {
 	}
 }
 
-// news reports whether there is anything to flush: something to send, or a later offset to be as of.
-func (h *hop) news(pending int) bool { return h.at > h.flushed || pending > h.lanes.flying }
+// news reports whether there is anything to flush: a later offset to be as of, or something that a lane could not be given.
+func (h *hop) news() bool {
+	pending, _ := h.machine.pending()
+	return h.at > h.flushed || pending > h.lanes.flying
+}
 
 // committed hands on what may be committed.
 func (h *hop) committed(c operators.Resume, ok bool) {

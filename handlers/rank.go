@@ -179,7 +179,7 @@ func (s *shard) take(offset int64, value []byte) error {
 func (s *shard) pending() (lists int, urgent bool) { return s.rank.Pending(), false }
 
 func (s *shard) begin(give func(lane, entries int, send func() error)) {
-	if !s.news(s.rank.Pending()) {
+	if !s.news() {
 		return
 	}
 	s.flushed = s.at

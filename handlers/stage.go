@@ -30,6 +30,7 @@ type stage struct {
 	mu      sync.Mutex
 	broken  error // the state can't be used any more, and why
 	flushAt time.Time
+	armed   bool // a timer will flush when that is due
 	lanes   lanes
 }
 
@@ -44,6 +45,8 @@ type flushing struct {
 type machine interface {
 	// pending returns how many entries wait to be given to a lane, or acknowledged, and whether something has to go out at once.
 	pending() (entries int, urgent bool)
+	// news reports whether a flush would say anything new.
+	news() bool
 	// begin begins a flush: it calls give for each lane that is free, with how many entries it gets and what sends them.
 	begin(give func(lane, entries int, send func() error))
 	// acked and failed say what has become of a lane's flush.
@@ -159,9 +162,45 @@ func (s *stage) flushOnce() (landed <-chan struct{}, wait time.Duration) {
 		s.flush(now)
 	}
 	if pending < s.flushes.pendingMax {
+		s.arm(now)
 		return nil, 0
 	}
 	return s.lanes.landed, s.flushAt.Sub(now)
+}
+
+// arm has what is new flushed when that is due, also if no message comes by then. mu is held.
+func (s *stage) arm(now time.Time) {
+	if s.claim == nil || s.armed || !s.machine.news() {
+		return
+	}
+	s.armed = true
+	time.AfterFunc(s.flushAt.Sub(now), func() {
+		defer func() {
+			if r := recover(); r != nil { // guard has given the partition up
+				s.logger.Error("flush", fmt.Errorf("panic: %v", r), nil)
+			}
+		}()
+		s.flushLate()
+	})
+}
+
+// flushLate flushes what no message has had flushed.
+func (s *stage) flushLate() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer func() { s.guard(recover()) }()
+	s.armed = false
+	select {
+	case <-s.lanes.hurry: // it has come to its end
+		return
+	case <-s.claim.Context().Done():
+		return
+	default:
+	}
+	if now := s.now(); s.broken == nil && !now.Before(s.flushAt) && s.machine.news() {
+		s.flush(now)
+		s.arm(now)
+	}
 }
 
 // flush begins a flush, to all lanes that are free. mu is held.

@@ -245,3 +245,18 @@ func TestPendingLists(t *testing.T) {
 		w.checkBoards(w.expected())
 	})
 }
+
+// TestFlushedOnTime: what has come is flushed when that is due, in all handlers, though nothing comes after it, not even heartbeats.
+func TestFlushedOnTime(t *testing.T) {
+	onRedis(t, redisserver.Options{}, func(t *testing.T, w *boardsWorld, _ *redisserver.Server, rng *rand.Rand) {
+		c := w.member()
+		c.SilentInterval = time.Hour
+		startMember(t, c, wrap{})
+		logs := w.liveLogs(rng.Uint64(), 100)
+		for p := range logs {
+			logs[p] = logs[p][:20]
+		}
+		w.produce(logs)
+		w.awaitLists()
+	})
+}

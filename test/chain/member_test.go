@@ -46,6 +46,7 @@ type memberConfig struct {
 	BatchRecords      int
 	CommitInterval    time.Duration
 	IdleTimeout       time.Duration
+	SilentInterval    time.Duration
 	ReleaseTimeout    time.Duration
 	DeliveryTime      time.Duration
 	ClockAhead        time.Duration // how wrong this machine's clock is
@@ -166,7 +167,7 @@ func (m *running) subscriber(c memberConfig, handler string, id microbatch.Ident
 	sc.AssignmentStrategy, sc.GroupInstanceID, sc.SessionTimeout, sc.HeartbeatInterval = c.Strategy, c.InstanceID, c.SessionTimeout, c.HeartbeatInterval
 	sc.RebalanceTimeout, sc.ReusePayloads = 5*time.Second, true
 	sc.CommitInterval, sc.BatchRecords, sc.ReleaseTimeout = c.CommitInterval, c.BatchRecords, c.ReleaseTimeout
-	sc.SilentInterval, sc.FetchMaxWait, sc.RetryMax = 20*time.Millisecond, 50*time.Millisecond, time.Second
+	sc.SilentInterval, sc.FetchMaxWait, sc.RetryMax = c.SilentInterval, 50*time.Millisecond, time.Second
 	sc.Identity, sc.Assigned = id, assigned
 	s, err := microbatch.NewSubscriber(sc, log)
 	if err == nil {

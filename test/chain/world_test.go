@@ -71,7 +71,7 @@ func (w *world) member() memberConfig {
 		Brokers: w.brokers, Topics: w.topics, Shards: w.shards, Partitions: w.partitions, Settings: w.settings,
 		Strategy: "cooperative-sticky", Generation: 1, SessionTimeout: 600 * time.Millisecond, HeartbeatInterval: 100 * time.Millisecond,
 		FlushInterval: 20 * time.Millisecond, FlushCells: 50_000, PendingCells: 500_000, BatchRecords: 1000,
-		CommitInterval: 20 * time.Millisecond, IdleTimeout: 300 * time.Millisecond,
+		CommitInterval: 20 * time.Millisecond, IdleTimeout: 300 * time.Millisecond, SilentInterval: 20 * time.Millisecond,
 		ReleaseTimeout: 500 * time.Millisecond, DeliveryTime: 10 * time.Second,
 	}
 }
