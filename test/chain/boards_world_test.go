@@ -87,7 +87,8 @@ func (w *boardsWorld) close() {
 	for _, b := range w.config.Boards.Boards {
 		longest = max(longest, b.Window.Size)
 	}
-	last += (longest + w.settings.AllowedLateness + w.settings.OutOfOrderness + time.Hour).Milliseconds()
+	// Less than ReviseFor beyond: a partition that is thought to be idle, since its owner has died, has a say still.
+	last += (longest + w.settings.AllowedLateness + w.settings.OutOfOrderness + time.Minute).Milliseconds()
 	end := make([][]sim.Record, w.partitions)
 	for p := range end {
 		end[p] = []sim.Record{{Kind: sim.Punctuation, At: last, Time: last}}
