@@ -34,7 +34,7 @@ func Rooms() []Room {
 		{Path: "microbatch", Outside: []string{"github.com/ThreeDotsLabs/watermill", "github.com/ThreeDotsLabs/watermill-kafka/v3", "github.com/IBM/sarama", "github.com/xdg-go/scram"}},
 		{Path: "sinks/deadletters", Own: []string{"event"}, Outside: []string{"github.com/ThreeDotsLabs/watermill"}},
 		{Path: "sinks/redis", Own: []string{"event", "operators"}, Outside: []string{"github.com/ThreeDotsLabs/watermill", "github.com/redis/go-redis/v9"}},
-		{Path: "handlers", Own: []string{"event", "watermark", "operators", "wire", "microbatch", "sinks/deadletters"}, Outside: []string{"github.com/ThreeDotsLabs/watermill", "github.com/zeebo/xxh3", "github.com/cenkalti/backoff/v5", "github.com/sony/gobreaker"}},
+		{Path: "handlers", Own: []string{"event", "watermark", "operators", "wire", "microbatch", "sinks/deadletters"}, Outside: []string{"github.com/ThreeDotsLabs/watermill", "github.com/zeebo/xxh3", "github.com/cenkalti/backoff/v5", "github.com/sony/gobreaker", "go.opentelemetry.io/otel", "go.opentelemetry.io/otel/metric"}},
 		// What stands in for a real server in tests and demos.
 		{Path: "internal/embedded", Outside: []string{"github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kfake", "github.com/alicebob/miniredis/v2"}},
 		{Path: "internal/apachekafka", Own: []string{"internal/embedded"}, Outside: []string{"github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm"}},

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/ThreeDotsLabs/watermill"
+	sdk "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/millrank/millrank/internal/redisserver"
 	"github.com/millrank/millrank/operators"
@@ -102,6 +104,7 @@ func TestBoardsFlood(t *testing.T) {
 		if evicted == 0 || exact == 0 || inexact == 0 {
 			t.Errorf("%d evicted, %d lists exact, %d not: the flood was none", evicted, exact, inexact)
 		}
+		w.checkMetrics(m, evicted)
 		said := false
 		for _, line := range log.Captured()[watermill.ErrorLogLevel] {
 			said = said || line.Err != nil && strings.Contains(line.Err.Error(), "limits.rank_items")
@@ -121,4 +124,41 @@ func (w *boardsWorld) whole() answers {
 		b.K, b.MinCount = math.MaxInt32, 0
 	}
 	return all.expected()
+}
+
+// checkMetrics reads rank's metrics, as an exporter does.
+func (w *boardsWorld) checkMetrics(m *running, evicted int64) {
+	w.t.Helper()
+	reader := sdk.NewManualReader()
+	registration, err := m.rank.Observe(sdk.NewMeterProvider(sdk.WithReader(reader)).Meter("test"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer func() {
+		if err := registration.Unregister(); err != nil {
+			w.t.Error(err)
+		}
+	}()
+	var all metricdata.ResourceMetrics
+	if err := reader.Collect(w.t.Context(), &all); err != nil {
+		w.t.Fatal(err)
+	}
+	sums := map[string]int64{}
+	for _, scope := range all.ScopeMetrics {
+		for _, metric := range scope.Metrics {
+			switch data := metric.Data.(type) {
+			case metricdata.Gauge[int64]:
+				for _, point := range data.DataPoints {
+					sums[metric.Name] += point.Value
+				}
+			case metricdata.Sum[int64]:
+				for _, point := range data.DataPoints {
+					sums[metric.Name] += point.Value
+				}
+			}
+		}
+	}
+	if sums["millrank.rank.items.limit"] != int64(2000*w.shards) || sums["millrank.rank.items.evicted"] < evicted || sums["millrank.rank.items"] > int64(2000*w.shards) {
+		w.t.Errorf("metrics are %v, want %d evicted", sums, evicted)
+	}
 }
