@@ -68,7 +68,7 @@ type Ranking struct {
 	Entries    []Entry // at most K, in the board's order
 	Final      bool    // the window has closed; a later revision can still correct it
 	Exact      bool    // false once a sum has run over, or items found no room
-	MaxError   float64 // by how much a score can be wrong at most, where not exact
+	MaxError   float64 // by how much a score can be wrong at most, where not exact; +Inf where that isn't known
 	Duplicates int64   // events dropped as duplicates in the group and window
 	Revision   int64   // the offset of the input that it is as of; greater is newer, equal means the same bytes
 }
