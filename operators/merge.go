@@ -199,16 +199,37 @@ func (m *Merge) AfterFinal() int64 { return m.afterFinal }
 // ranking merges the shards' lists, as of an offset of the rankings log.
 func (l *merged) ranking(asOf int64) event.Ranking {
 	r := event.Ranking{ListKey: l.key, Final: l.closed, Exact: true, Revision: asOf}
+	parts := make([][]event.Entry, 0, len(l.shards))
 	for _, part := range l.shards {
 		r.End = part.End
-		r.Entries = append(r.Entries, part.Entries...)
+		parts = append(parts, part.Entries)
 		r.Exact = r.Exact && part.Exact
 		r.MaxError = max(r.MaxError, part.MaxError)
 		r.Duplicates += part.Duplicates
 	}
-	slices.SortFunc(r.Entries, l.board.Order.Compare)
-	r.Entries = r.Entries[:min(l.board.K, len(r.Entries))]
+	r.Entries = l.board.best(parts)
 	return r
+}
+
+// best returns the best K entries of lists that are each best first. It uses up the slice of lists.
+func (b *Board) best(lists [][]event.Entry) []event.Entry {
+	k := 0
+	for _, list := range lists {
+		k += len(list)
+	}
+	k = min(k, b.K)
+	entries := slices.Grow([]event.Entry(nil), k)
+	for range k {
+		best := 0
+		for i, list := range lists {
+			if len(list) > 0 && (len(lists[best]) == 0 || b.Order.Compare(list[0], lists[best][0]) < 0) {
+				best = i
+			}
+		}
+		entries = append(entries, lists[best][0])
+		lists[best] = lists[best][1:]
+	}
+	return entries
 }
 
 // again marks a list as changed; false when it is already.

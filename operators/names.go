@@ -21,6 +21,7 @@ type names struct {
 	free   map[int][]uint32 // by size, numbers to be given again
 	runs   []run            // longer free places, to be cut up
 	whole  bitset           // names that have been held since before anything was let go, and have lost nothing; see Rank.unmark
+	empty  bitset           // see scratch
 }
 
 const (

@@ -6,6 +6,14 @@ type bitset []uint64
 // none returns an empty set for numbers of these names.
 func (n *names) none() bitset { return make(bitset, len(n.blocks)/4/64+1) }
 
+// scratch returns an empty set for numbers of these names, which whoever takes it leaves empty.
+func (n *names) scratch() bitset {
+	if need := len(n.blocks)/4/64 + 1; need > len(n.empty) {
+		n.empty = append(n.empty, make(bitset, need-len(n.empty))...)
+	}
+	return n.empty
+}
+
 func (b bitset) set(i uint32) { b[i/64] |= 1 << (i % 64) }
 
 // clear and has take any number; those beyond the end are not in the set.

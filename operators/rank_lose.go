@@ -161,9 +161,6 @@ func (t *totals) vacate() {
 func (t *totals) relist(items *names, lists []*leaders) {
 	t.rescan(items, lists)
 	for _, l := range lists {
-		for _, leader := range l.top {
-			t.table.find(leader.item, l.group, 0).extra |= listed
-		}
 		t.touch(l)
 	}
 }

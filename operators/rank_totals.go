@@ -18,7 +18,7 @@ type totals struct {
 	others  missing                // bound of the groups that are not there
 	indexes map[event.Group]uint32 // into groups, by name
 	groupOf []uint32               // by the number of a cell's group: its index in groups plus one, or 0
-	changed []totalKey             // marked entries
+	changed []uint32               // groups that have marked entries, by their index
 	touched []*leaders             // lists to be published
 }
 
@@ -29,11 +29,9 @@ type rankGroup struct {
 	duplicates int64
 	overflows  int64 // sums beyond int64, of totals and of cells
 	missing    missing
-	cells      int64 // held
-	marked     bool  // it has entries in changed
+	cells      int64    // held
+	changed    []uint32 // items whose entries are marked
 }
-
-type totalKey struct{ item, group uint32 }
 
 // delta is by how much a cell has changed: its count and duplicates by a difference, its sum from was to is.
 type delta struct {
@@ -88,7 +86,10 @@ func (t *totals) add(groups, items *names, d delta) {
 	}
 	if wanted && e.extra&marked == 0 {
 		e.extra |= marked
-		t.changed = append(t.changed, totalKey{d.item, g})
+		if len(group.changed) == 0 {
+			t.changed = append(t.changed, g)
+		}
+		group.changed = append(group.changed, d.item)
 	}
 }
 
@@ -181,52 +182,72 @@ func (t *totals) refresh(items *names, publish func(*leaders)) {
 	}
 }
 
+// remake makes the lists of what has changed anew, and touches those of which only the exactness has changed.
 func (t *totals) remake(items *names) {
-	var groups []uint32
 	at := t.places()
-	for n, i := range at {
-		k := t.changed[n]
-		g := &t.groups[k.group]
-		if !g.marked {
-			g.marked, groups = true, append(groups, k.group)
-		}
-		for _, l := range g.lists {
-			l.offer(items, &t.table.slots[i])
-		}
-	}
 	var short []*leaders
-	for _, i := range groups {
-		for _, l := range t.groups[i].lists {
-			if !l.merge(items) {
-				short = append(short, l)
-			}
-		}
+	for _, g := range t.changed {
+		n := len(t.groups[g].changed)
+		short = append(short, t.remakeGroup(items, g, at[:n])...)
+		at = at[n:]
 	}
 	t.rescan(items, short)
-	for _, i := range at {
-		t.table.slots[i].extra &^= marked | listed
-	}
-	t.changed = nil // many at first, few once lists are full: it holds on to nothing
-	for _, i := range groups {
-		t.groups[i].marked = false
-		for _, l := range t.groups[i].lists {
-			for _, leader := range l.top {
-				t.table.find(leader.item, i, 0).extra |= listed
-			}
-			if t.groups[i].missing.some() && l.exact() != l.saidExact {
+	for _, g := range t.changed {
+		group := &t.groups[g]
+		group.changed = nil // many at first, few once lists are full: it holds on to nothing
+		for _, l := range group.lists {
+			if group.missing.some() && l.exact() != l.saidExact {
 				t.touch(l)
 			}
 		}
 	}
+	t.changed = t.changed[:0]
 }
 
-// places returns where the changed entries stand, until the next one is put.
+// places returns where the marked entries stand, group after group, until the next one is put. All
+// at once, so that cache misses overlap.
 func (t *totals) places() []int {
-	at := make([]int, len(t.changed))
-	for n, k := range t.changed {
-		at[n], _ = t.table.seek(k.item+1, k.group, 0)
+	n := 0
+	for _, g := range t.changed {
+		n += len(t.groups[g].changed)
+	}
+	at := make([]int, 0, n)
+	for _, g := range t.changed {
+		for _, item := range t.groups[g].changed {
+			i, _ := t.table.seek(item+1, g, 0)
+			at = append(at, i)
+		}
 	}
 	return at
+}
+
+// remakeGroup makes the lists of a group anew, whose marked entries stand at these places. It returns those that ran short.
+func (t *totals) remakeGroup(items *names, g uint32, at []int) (short []*leaders) {
+	group := &t.groups[g]
+	changed := items.scratch()
+	for _, i := range at {
+		e := &t.table.slots[i]
+		changed.set(e.itemOf())
+		e.extra &^= marked | listed
+		for _, l := range group.lists {
+			l.offer(items, e)
+		}
+	}
+	for _, l := range group.lists {
+		if !l.merge(items, changed) {
+			short = append(short, l)
+			continue
+		}
+		for _, leader := range l.top {
+			if changed.has(leader.item) {
+				t.table.find(leader.item, g, 0).extra |= listed
+			}
+		}
+	}
+	for _, item := range group.changed {
+		changed.clear(item)
+	}
+	return short
 }
 
 // rescan makes lists that ran short from all their items.
@@ -245,6 +266,14 @@ func (t *totals) rescan(items *names, short []*leaders) {
 		}
 	})
 	for _, l := range short {
-		l.merge(items)
+		l.merge(items, nil) // there is nothing old in it
+		t.list(l)
+	}
+}
+
+// list marks the entries of a list's candidates.
+func (t *totals) list(l *leaders) {
+	for _, leader := range l.top {
+		t.table.find(leader.item, l.group, 0).extra |= listed
 	}
 }

@@ -41,15 +41,40 @@ func leadersMutants() []Mutant {
 	}, {
 		Name: "leaders/floor-of-the-first-cut", File: file, CaughtBy: oracle,
 		Mistake: "The floor isn't raised when more items are cut off.",
-		Edits:   []Edit{{`if l.aboveFloor(items, candidates[keep]) {`, `if !l.floored {`}},
+		Edits:   []Edit{{`if l.aboveFloor(items, best) {`, `if !l.floored {`}},
 	}, {
 		Name: "leaders/floor-lowered", File: file, CaughtBy: []string{"TestRankEqualsModel"},
 		Mistake: "Of several cuts in one flush, a later one lowers the floor that the first one has set.",
-		Edits:   []Edit{{`if l.aboveFloor(items, candidates[keep]) {`, `if keep > 0 {`}},
+		Edits:   []Edit{{`if l.aboveFloor(items, best) {`, `if true {`}},
+	}, {
+		Name: "leaders/floor-not-raised-by-join", File: file, CaughtBy: oracle,
+		Mistake: "What falls off the list when changed items come in doesn't raise the floor.",
+		Edits:   []Edit{{`l.raise(items, worst)`, ``}},
+	}, {
+		Name: "leaders/floor-of-the-first-that-falls-off", File: file, CaughtBy: oracle,
+		Mistake: "The worst of those that fall off raises the floor, and better ones are forgotten.",
+		Edits:   []Edit{{`} else if at == keep {`, `} else if !l.floored {`}},
+	}, {
+		Name: "leaders/join-ties", File: file, CaughtBy: oracle,
+		Mistake: "Where scores are the same, a changed item comes after one that has not changed, whatever their IDs.",
+		Edits:   []Edit{{`l.compare(items, top[n-1], worst) > 0 {`, `top[n-1].score != worst.score && l.compare(items, top[n-1], worst) > 0 {`}},
+	}, {
+		Name: "leaders/changes-stay", File: "operators/rank_totals.go", CaughtBy: oracle,
+		Mistake: "What has changed for one list counts as changed for the next ones, and unchanged items fall off.",
+		Edits:   []Edit{{`changed.clear(item)`, `_ = item`}},
+	}, {
+		Name: "leaders/listed-not-marked", File: "operators/rank_totals.go", CaughtBy: oracle,
+		Mistake: "A changed item that comes onto a list isn't marked as listed, and its fall goes unnoticed.",
+		Edits:   []Edit{{`if changed.has(leader.item) {`, `if false {`}},
+	}, {
+		Name: "leaders/rescanned-not-marked", File: "operators/rank_totals.go", CaughtBy: oracle,
+		Mistake: "Items of a list that was made from all aren't marked as listed.",
+		Edits: []Edit{{`		t.list(l)
+`, ``}},
 	}, {
 		Name: "leaders/no-floor", File: file, CaughtBy: oracle,
 		Mistake: "Nothing is known of what was cut off, and what rises from there is listed above better items.",
-		Edits:   []Edit{{`l.floor, l.floored = candidates[keep], true`, ``}},
+		Edits:   []Edit{{`l.floor, l.floored = best, true`, ``}},
 	}, {
 		Name: "leaders/no-rescan", File: file, CaughtBy: oracle,
 		Mistake: "When listed items fall, the ones that were cut off don't come up.",
@@ -61,7 +86,7 @@ func leadersMutants() []Mutant {
 	}, {
 		Name: "leaders/falling-item-stays", File: file, CaughtBy: oracle,
 		Mistake: "An item that falls stays on the list with the score that it had.",
-		Edits:   []Edit{{`.extra&marked != 0`, `.count() == 0`}},
+		Edits:   []Edit{{`return changed.has(old.item)`, `return l.totals.table.find(old.item, l.group, 0).count() == 0`}},
 	}, {
 		Name: "leaders/offered-twice", File: file, CaughtBy: oracle,
 		Mistake: "What was offered for one flush is offered for the next one again.",
@@ -85,7 +110,9 @@ func leadersMutants() []Mutant {
 	}, {
 		Name: "leaders/marked-listed-once", File: "operators/rank_totals.go", CaughtBy: oracle,
 		Mistake: "Items are taken for listed only while they are at the very top.",
-		Edits:   []Edit{{`for _, leader := range l.top {`, `for _, leader := range l.first() {`}},
+		Edits: []Edit{{`for _, leader := range l.top {
+			if changed`, `for _, leader := range l.first() {
+			if changed`}},
 	}, {
 		Name: "leaders/one-too-many", File: file, CaughtBy: []string{"TestLargeGroups"},
 		Mistake: "A list has an entry more than K.",

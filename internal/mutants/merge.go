@@ -51,15 +51,15 @@ func mergeMutants() []Mutant {
 	}, {
 		Name: "merge/not-cut", File: file, CaughtBy: oracle,
 		Mistake: "A merged list has K entries of each shard.",
-		Edits:   []Edit{{`r.Entries = r.Entries[:min(l.board.K, len(r.Entries))]`, ``}},
+		Edits:   []Edit{{`k = min(k, b.K)`, ``}},
 	}, {
 		Name: "merge/not-sorted", File: file, CaughtBy: oracle,
 		Mistake: "A merged list has its shards' lists one after the other.",
-		Edits:   []Edit{{`slices.SortFunc(r.Entries, l.board.Order.Compare)`, ``}},
+		Edits:   []Edit{{`b.Order.Compare(list[0], lists[best][0]) < 0`, `false`}},
 	}, {
 		Name: "merge/always-top", File: file, CaughtBy: oracle,
 		Mistake: "A bottom board is merged as a top board.",
-		Edits:   []Edit{{`slices.SortFunc(r.Entries, l.board.Order.Compare)`, `slices.SortFunc(r.Entries, event.Top.Compare)`}},
+		Edits:   []Edit{{`b.Order.Compare(list[0]`, `event.Top.Compare(list[0]`}},
 	}, {
 		Name: "merge/exact-as-the-last", File: file, CaughtBy: oracle,
 		Mistake: "A merged list is exact when one of its shards' is.",
