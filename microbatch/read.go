@@ -24,7 +24,7 @@ func ReadPartition(ctx context.Context, c Connection, topic string, partition in
 	if err != nil {
 		return fmt.Errorf("Kafka at %v: %w", c.BootstrapServers, err)
 	}
-	defer client.Close()
+	defer func() { _ = client.Close() }() // it has only read
 	from, err := client.GetOffset(topic, partition, sarama.OffsetOldest)
 	if err != nil {
 		return fmt.Errorf("log start of %s partition %d: %w", topic, partition, err)
@@ -40,12 +40,12 @@ func ReadPartition(ctx context.Context, c Connection, topic string, partition in
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", topic, err)
 	}
-	defer consumer.Close()
+	defer func() { _ = consumer.Close() }()
 	records, err := consumer.ConsumePartition(topic, partition, from)
 	if err != nil {
 		return fmt.Errorf("reading %s partition %d: %w", topic, partition, err)
 	}
-	defer records.Close()
+	defer func() { _ = records.Close() }()
 	patience := time.NewTimer(readPatience)
 	defer patience.Stop()
 	for {

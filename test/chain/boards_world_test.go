@@ -75,7 +75,7 @@ func liveBoards() operators.Boards {
 // close has every partition say that nothing will come before a time that closes all windows.
 func (w *boardsWorld) close() {
 	w.t.Helper()
-	last := int64(event.NoTime)
+	last := event.NoTime
 	for _, log := range w.logs {
 		for i, o := range sim.Decide(w.settings, log) {
 			if !o.Decision.DeadLetter() {
