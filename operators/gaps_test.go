@@ -205,6 +205,7 @@ func TestTakeRefusesStrangers(t *testing.T) {
 	for i, u := range []event.Rankings{
 		{Part: event.Part{Source: 2, Last: true}, Lists: []event.Ranking{{ListKey: event.ListKey{Board: "a"}}}},
 		{Part: event.Part{Last: true}, Lists: []event.Ranking{{ListKey: event.ListKey{Board: "b"}}}},
+		{Part: event.Part{Last: true}, Lists: []event.Ranking{{ListKey: event.ListKey{Board: "a"}, Entries: []event.Entry{{Item: "x", Score: 1}, {Item: "y", Score: 2}}}}},
 	} {
 		m := NewMerge(b, 2, ResumeAt(0))
 		if err := m.Take(0, &u); err == nil || len(m.lists) > 0 || m.in.At() >= 0 {

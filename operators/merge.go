@@ -65,8 +65,13 @@ func NewMerge(b Boards, shards int, from Resume) *Merge {
 // for; nothing was taken.
 func (m *Merge) Take(at int64, u *event.Rankings) error {
 	for i := range u.Lists {
-		if m.boards[u.Lists[i].Board] == nil {
-			return fmt.Errorf("offset %d: a list of board %q, which the settings don't have; start a new generation", at, u.Lists[i].Board)
+		l := &u.Lists[i]
+		board := m.boards[l.Board]
+		if board == nil {
+			return fmt.Errorf("offset %d: a list of board %q, which the settings don't have; start a new generation", at, l.Board)
+		}
+		if !slices.IsSortedFunc(l.Entries, board.Order.Compare) { // which best relies on
+			return fmt.Errorf("offset %d: a list of board %q is not in its order, %v: the settings have changed; start a new generation", at, l.Board, board.Order)
 		}
 	}
 	if !m.settled && at > m.in.replayTo {

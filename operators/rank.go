@@ -215,32 +215,6 @@ func (r *Rank) now() int64 {
 	return now
 }
 
-// window returns a window's totals, summed up from its panes where there were none.
-func (r *Rank) window(v *view, start int64) *totals {
-	t := v.windows[start]
-	if t != nil {
-		return t
-	}
-	t = &totals{view: v, unit: r.unit, start: start, end: start + v.span.size, closeAt: r.closeAt(v, start), indexes: map[event.Group]uint32{}}
-	t.table.size(r.presize(v.totalsUsed, func() (laid int) {
-		for _, t := range v.windows {
-			laid += t.table.homes
-		}
-		return laid
-	}))
-	v.windows[start] = t
-	t.others = r.missingIn(t)
-	for _, at := range slices.Sorted(maps.Keys(r.panes)) {
-		if at >= t.start && at < t.end {
-			r.panes[at].cells.spread(func(e *entry) {
-				t.add(&r.groups, &r.items, delta{item: e.itemOf(), group: e.group, count: e.count(), is: int64(e.sum.get()), duplicates: int64(e.extra), cells: 1})
-			})
-		}
-	}
-	r.unmark(t)
-	return t
-}
-
 // advance lets windows begin, close and be dropped, as time has come.
 func (r *Rank) advance() {
 	if now := r.now(); now != event.NoTime && now >= r.nextBegin {

@@ -18,7 +18,7 @@ type leaders struct {
 	group  uint32 // index in totals' groups
 
 	top     []leader // best first
-	floor   leader   // the best item that was cut off, as it stood then
+	floor   leader   // the best item that was cut off, as it stood then; all that is held was above it when it was raised
 	floored bool     // an item has been cut off
 	fresh   []leader // offered since top was made, and better than the floor
 
@@ -73,50 +73,22 @@ func (l *leaders) offer(items *names, e *entry) {
 	if !ok || !l.aboveFloor(items, place) {
 		return
 	}
-	if l.fresh = append(l.fresh, place); len(l.fresh) >= 4*l.board.K+64 {
-		l.fresh = l.cut(items, l.fresh)
+	if l.fresh = append(l.fresh, place); len(l.fresh) >= 2*l.board.K+64 {
+		l.join(items)
 	}
 }
 
-// cut sorts candidates, and keeps twice K. What falls off raises the floor.
-func (l *leaders) cut(items *names, candidates []leader) []leader {
-	slices.SortFunc(candidates, func(a, b leader) int { return l.compare(items, a, b) })
-	keep := 2 * l.board.K
-	if len(candidates) <= keep {
-		return candidates
-	}
-	l.raise(items, candidates[keep])
-	return candidates[:keep]
-}
-
-// raise raises the floor to the best item that falls off. It never lowers it: of the candidates
-// that one cut after another leaves, some may rank below what the first one cut off.
-func (l *leaders) raise(items *names, best leader) {
-	if l.aboveFloor(items, best) {
-		l.floor, l.floored = best, true
-	}
-}
-
-// merge makes the list of those that have not changed and the candidates. It reports
-// false when that is fewer than K, though items were cut off: then all must be offered again.
-func (l *leaders) merge(items *names, changed bitset) bool {
+// drop takes out what has changed; it is to be offered again.
+func (l *leaders) drop(changed bitset) {
 	l.top = slices.DeleteFunc(l.top, func(old leader) bool { return changed.has(old.item) })
-	l.fresh = l.cut(items, l.fresh)
-	l.join(items)
-	l.fresh = l.fresh[:0]
-	if len(l.top) < cap(l.top)/2 {
-		l.top = slices.Clone(l.top)
-	}
-	if cap(l.fresh) > 2*l.board.K+64 {
-		l.fresh = nil
-	}
-	return len(l.top) >= l.board.K || !l.floored
 }
 
-// join merges fresh into top, both best first, and keeps twice K. It goes from the worst
-// to the best, so that what falls off comes first, and what stands before the best of fresh isn't touched:
-// mostly few items have changed, and sorting all was a third of what the engine did.
+// join merges fresh into top, and keeps twice K. What falls off raises the floor: all that is held is
+// above it, or wouldn't have been taken. From the worst to the best, what falls off comes first, and
+// what is better than all of fresh stays where it is: mostly few items have changed, and
+// sorting all of top anew was a third of what the engine did.
 func (l *leaders) join(items *names) {
+	slices.SortFunc(l.fresh, func(a, b leader) int { return l.compare(items, a, b) })
 	top, fresh := l.top, l.fresh
 	keep := min(2*l.board.K, len(top)+len(fresh))
 	l.top = slices.Grow(top, keep-len(top))[:keep]
@@ -130,9 +102,23 @@ func (l *leaders) join(items *names) {
 		if at < keep {
 			l.top[at] = worst
 		} else if at == keep { // the last that falls off is the best of them
-			l.raise(items, worst)
+			l.floor, l.floored = worst, true
 		}
 	}
+	l.fresh = l.fresh[:0]
+}
+
+// finish ends a round of offers. It reports false when fewer than K items are left,
+// though some were cut off: then all must be offered again.
+func (l *leaders) finish(items *names) bool {
+	l.join(items)
+	if len(l.top) < cap(l.top)/2 {
+		l.top = slices.Clone(l.top)
+	}
+	if cap(l.fresh) > 2*l.board.K+64 {
+		l.fresh = nil
+	}
+	return len(l.top) >= l.board.K || !l.floored
 }
 
 // clear forgets all candidates, so that all items can be offered again.

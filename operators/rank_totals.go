@@ -46,29 +46,12 @@ type delta struct {
 // if only for a while: a receiver may have the list as it was in between, from a run
 // that flushed just then, and must be told the list again though it is what it was before.
 func (t *totals) add(groups, items *names, d delta) {
-	g := t.group(groups, d.group)
-	group := &t.groups[g]
-	group.cells += d.cells
-	group.duplicates += d.duplicates
-	if d.duplicates != 0 {
-		t.touchAll(group)
-	}
-	if d.count == 0 && d.was == d.is {
+	e, countWas, sumWas := t.sum(groups, d)
+	if e == nil {
 		return
 	}
-	e, isNew := t.table.put(d.item, g, 0)
-	if isNew && group.missing.some() {
-		e.extra |= lossy // it may be back, without what it was before
-	}
-	countWas := e.count()
-	sumWas, okWas := e.total()
-	e.addCount(d.count)
-	e.replaceSum(d.was, d.is)
-	sum, ok := e.total()
-	if ok != okWas || event.Saturated(d.was) != event.Saturated(d.is) {
-		group.overflows += one(okWas) - one(ok) + one(event.Saturated(d.is)) - one(event.Saturated(d.was))
-		t.touchAll(group)
-	}
+	sum, _ := e.total()
+	group := &t.groups[e.group]
 	wanted := e.extra&listed != 0
 	for _, l := range group.lists {
 		if place, eligible := l.standing(d.item, e.count(), sum); eligible && l.aboveFloor(items, place) {
@@ -87,10 +70,38 @@ func (t *totals) add(groups, items *names, d delta) {
 	if wanted && e.extra&marked == 0 {
 		e.extra |= marked
 		if len(group.changed) == 0 {
-			t.changed = append(t.changed, g)
+			t.changed = append(t.changed, e.group)
 		}
 		group.changed = append(group.changed, d.item)
 	}
+}
+
+// sum takes a cell's change into its total, without a look at the lists. It returns the total, and
+// what it was; nil where only duplicates have changed.
+func (t *totals) sum(groups *names, d delta) (e *entry, countWas, sumWas int64) {
+	g := t.group(groups, d.group)
+	group := &t.groups[g]
+	group.cells += d.cells
+	group.duplicates += d.duplicates
+	if d.duplicates != 0 {
+		t.touchAll(group)
+	}
+	if d.count == 0 && d.was == d.is {
+		return nil, 0, 0
+	}
+	e, isNew := t.table.put(d.item, g, 0)
+	if isNew && group.missing.some() {
+		e.extra |= lossy // it may be back, without what it was before
+	}
+	countWas = e.count()
+	sumWas, okWas := e.total()
+	e.addCount(d.count)
+	e.replaceSum(d.was, d.is)
+	if _, ok := e.total(); ok != okWas || event.Saturated(d.was) != event.Saturated(d.is) {
+		group.overflows += one(okWas) - one(ok) + one(event.Saturated(d.is)) - one(event.Saturated(d.was))
+		t.touchAll(group)
+	}
+	return e, countWas, sumWas
 }
 
 func (t *totals) touch(l *leaders) {
@@ -225,16 +236,21 @@ func (t *totals) places() []int {
 func (t *totals) remakeGroup(items *names, g uint32, at []int) (short []*leaders) {
 	group := &t.groups[g]
 	changed := items.scratch()
+	for _, item := range group.changed {
+		changed.set(item)
+	}
+	for _, l := range group.lists {
+		l.drop(changed)
+	}
 	for _, i := range at {
 		e := &t.table.slots[i]
-		changed.set(e.itemOf())
 		e.extra &^= marked | listed
 		for _, l := range group.lists {
 			l.offer(items, e)
 		}
 	}
 	for _, l := range group.lists {
-		if !l.merge(items, changed) {
+		if !l.finish(items) {
 			short = append(short, l)
 			continue
 		}
@@ -255,7 +271,7 @@ func (t *totals) rescan(items *names, short []*leaders) {
 	if len(short) == 0 {
 		return
 	}
-	byGroup := map[uint32][]*leaders{}
+	byGroup := make([][]*leaders, len(t.groups))
 	for _, l := range short {
 		l.clear()
 		byGroup[l.group] = append(byGroup[l.group], l)
@@ -266,7 +282,7 @@ func (t *totals) rescan(items *names, short []*leaders) {
 		}
 	})
 	for _, l := range short {
-		l.merge(items, nil) // there is nothing old in it
+		l.finish(items)
 		t.list(l)
 	}
 }

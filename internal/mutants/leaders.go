@@ -39,23 +39,19 @@ func leadersMutants() []Mutant {
 			{`Score: l.top[i].score`, `Score: l.first()[i].score`},
 		},
 	}, {
-		Name: "leaders/floor-of-the-first-cut", File: file, CaughtBy: oracle,
+		Name: "leaders/floor-of-the-first-cut", File: file, CaughtBy: []string{"TestLeaders"},
 		Mistake: "The floor isn't raised when more items are cut off.",
-		Edits:   []Edit{{`if l.aboveFloor(items, best) {`, `if !l.floored {`}},
+		Edits:   []Edit{{`} else if at == keep {`, `} else if at == keep && !l.floored {`}},
 	}, {
-		Name: "leaders/floor-lowered", File: file, CaughtBy: []string{"TestRankEqualsModel"},
-		Mistake: "Of several cuts in one flush, a later one lowers the floor that the first one has set.",
-		Edits:   []Edit{{`if l.aboveFloor(items, best) {`, `if true {`}},
+		Name: "leaders/floor-of-the-worst", File: file, CaughtBy: []string{"TestLeaders"},
+		Mistake: "Of several that fall off at once, the worst one is the floor, and better ones are forgotten.",
+		Edits: []Edit{
+			{`keep := min(`, `all := len(top) + len(fresh)
+	keep := min(`},
+			{`} else if at == keep {`, `} else if at == all-1 {`},
+		},
 	}, {
-		Name: "leaders/floor-not-raised-by-join", File: file, CaughtBy: oracle,
-		Mistake: "What falls off the list when changed items come in doesn't raise the floor.",
-		Edits:   []Edit{{`l.raise(items, worst)`, ``}},
-	}, {
-		Name: "leaders/floor-of-the-first-that-falls-off", File: file, CaughtBy: oracle,
-		Mistake: "The worst of those that fall off raises the floor, and better ones are forgotten.",
-		Edits:   []Edit{{`} else if at == keep {`, `} else if !l.floored {`}},
-	}, {
-		Name: "leaders/join-ties", File: file, CaughtBy: oracle,
+		Name: "leaders/join-ties", File: file, CaughtBy: []string{"TestLeaders"},
 		Mistake: "Where scores are the same, a changed item comes after one that has not changed, whatever their IDs.",
 		Edits:   []Edit{{`l.compare(items, top[n-1], worst) > 0 {`, `top[n-1].score != worst.score && l.compare(items, top[n-1], worst) > 0 {`}},
 	}, {
@@ -74,7 +70,7 @@ func leadersMutants() []Mutant {
 	}, {
 		Name: "leaders/no-floor", File: file, CaughtBy: oracle,
 		Mistake: "Nothing is known of what was cut off, and what rises from there is listed above better items.",
-		Edits:   []Edit{{`l.floor, l.floored = best, true`, ``}},
+		Edits:   []Edit{{`l.floor, l.floored = worst, true`, ``}},
 	}, {
 		Name: "leaders/no-rescan", File: file, CaughtBy: oracle,
 		Mistake: "When listed items fall, the ones that were cut off don't come up.",

@@ -57,6 +57,10 @@ func mergeMutants() []Mutant {
 		Mistake: "A merged list has its shards' lists one after the other.",
 		Edits:   []Edit{{`b.Order.Compare(list[0], lists[best][0]) < 0`, `false`}},
 	}, {
+		Name: "merge/disorder-taken-in", File: file, CaughtBy: []string{"TestTakeRefusesStrangers"},
+		Mistake: "A shard's list that is in another order than the board's is taken in, and merged as if it were in order.",
+		Edits:   []Edit{{`!slices.IsSortedFunc(l.Entries, board.Order.Compare)`, `false`}},
+	}, {
 		Name: "merge/always-top", File: file, CaughtBy: oracle,
 		Mistake: "A bottom board is merged as a top board.",
 		Edits:   []Edit{{`b.Order.Compare(list[0]`, `event.Top.Compare(list[0]`}},

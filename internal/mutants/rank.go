@@ -33,13 +33,17 @@ func rankMutants() []Mutant {
 		Mistake: "An update's duplicates are added to those before it, though both are absolute.",
 		Edits:   []Edit{{`duplicates: int64(duplicates) - int64(e.extra)`, `duplicates: int64(duplicates)`}},
 	}, {
-		Name: "rank/first-pane-of-a-window-missing", File: file, CaughtBy: oracle,
+		Name: "rank/first-pane-of-a-window-missing", File: "operators/rank_window.go", CaughtBy: oracle,
 		Mistake: "A window that begins later takes what its panes have, but for its first one.",
 		Edits:   []Edit{{`if at >= t.start && at < t.end {`, `if at > t.start && at < t.end {`}},
 	}, {
-		Name: "rank/pane-after-a-window", File: file, CaughtBy: oracle,
+		Name: "rank/pane-after-a-window", File: "operators/rank_window.go", CaughtBy: oracle,
 		Mistake: "A window that begins later takes the pane after it too.",
 		Edits:   []Edit{{`if at >= t.start && at < t.end {`, `if at >= t.start && at <= t.end {`}},
+	}, {
+		Name: "rank/window-begins-without-lists", File: "operators/rank_window.go", CaughtBy: oracle,
+		Mistake: "A window that begins later has no lists of what it is summed up from.",
+		Edits:   []Edit{{`t.relist(&r.items, lists)`, ``}, {`lists = append(lists, t`, `_ = append(lists, t`}},
 	}, {
 		Name: "rank/pane-at-a-windows-start", File: file, CaughtBy: oracle,
 		Mistake: "A window doesn't take the pane that begins with it.",

@@ -40,7 +40,7 @@ func roomMutants() []Mutant {
 		Mistake: "A group that has lost all it had, and comes back, is taken for new.",
 		Edits:   []Edit{{`t.others = t.others.or(group.missing)`, ``}},
 	}, {
-		Name: "room/window-begins-whole", File: "operators/rank.go", CaughtBy: bounds,
+		Name: "room/window-begins-whole", File: "operators/rank_window.go", CaughtBy: bounds,
 		Mistake: "A window that begins later doesn't know what its panes have lost before.",
 		Edits:   []Edit{{`t.others = r.missingIn(t)`, ``}},
 	}, {
@@ -81,7 +81,7 @@ func roomMutants() []Mutant {
 		Mistake: "Of pairs that weigh the same, those with the least hashes go, until all that stays has the greatest ones and searches don't end.",
 		Edits:   []Edit{{`pairs.spread(func(p *entry) {`, `pairs.each(func(p *entry) {`}},
 	}, {
-		Name: "room/window-summed-up-in-order", File: "operators/rank.go", CaughtBy: []string{"TestWindowBeginsAtOnce"},
+		Name: "room/window-summed-up-in-order", File: "operators/rank_window.go", CaughtBy: []string{"TestWindowBeginsAtOnce"},
 		Mistake: "A window is summed up in the order of hashes, which takes the square of the number of cells.",
 		Edits:   []Edit{{`r.panes[at].cells.spread(func`, `r.panes[at].cells.each(func`}},
 	}, {
