@@ -3,6 +3,7 @@ package handlers
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"github.com/millrank/millrank/microbatch"
 )
@@ -10,35 +11,54 @@ import (
 // claims holds what a handler keeps of each claim, until the claim is over. It is safe for concurrent use.
 type claims[S any] struct {
 	mu   sync.Mutex
-	held map[*microbatch.Claim]S
+	held map[*microbatch.Claim]*kept[S]
+}
+
+// kept is what is kept of one claim.
+type kept[S any] struct {
+	begin sync.Once
+	begun atomic.Bool
+	value S
+	err   error
 }
 
 // of returns what is kept of a claim, made for its first message. A claim that can't be resumed ends the subscription.
 func (c *claims[S]) of(claim *microbatch.Claim, begin func(*microbatch.Claim) (S, error)) (S, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if s, ok := c.held[claim]; ok {
-		return s, nil
-	}
-	var none S
-	if claim.Context().Err() != nil {
-		return none, context.Cause(claim.Context())
-	}
-	s, err := begin(claim)
+	k, err := c.place(claim)
 	if err != nil {
-		claim.Refuse(err)
+		var none S
 		return none, err
 	}
-	if c.held == nil {
-		c.held = map[*microbatch.Claim]S{}
+	k.begin.Do(func() { // without the lock: others go on meanwhile
+		if k.value, k.err = begin(claim); k.err != nil {
+			claim.Refuse(k.err)
+			return
+		}
+		k.begun.Store(true)
+	})
+	return k.value, k.err
+}
+
+func (c *claims[S]) place(claim *microbatch.Claim) (*kept[S], error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if k := c.held[claim]; k != nil {
+		return k, nil
 	}
-	c.held[claim] = s
+	if claim.Context().Err() != nil {
+		return nil, context.Cause(claim.Context())
+	}
+	if c.held == nil {
+		c.held = map[*microbatch.Claim]*kept[S]{}
+	}
+	k := &kept[S]{}
+	c.held[claim] = k
 	context.AfterFunc(claim.Context(), func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		delete(c.held, claim)
 	})
-	return s, nil
+	return k, nil
 }
 
 // all returns what is kept of all claims, in no order.
@@ -46,8 +66,10 @@ func (c *claims[S]) all() []S {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	all := make([]S, 0, len(c.held))
-	for _, s := range c.held {
-		all = append(all, s)
+	for _, k := range c.held {
+		if k.begun.Load() {
+			all = append(all, k.value)
+		}
 	}
 	return all
 }

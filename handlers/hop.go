@@ -3,6 +3,7 @@ package handlers
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,17 +27,24 @@ type hop struct {
 
 	at      int64 // last offset taken
 	logEnd  int64
-	foreign int64   // records that are none of ours
-	replay  *replay // while it replays
-	flushed int64   // the offset that the last flush is as of
+	foreign int64     // records that are none of ours
+	said    time.Time // when it was last said that there are some
+	replay  *replay   // while it replays
+	told    []told    // by lane
 	durable operators.Resume
+}
+
+// told is what a lane has been told.
+type told struct {
+	busy           bool  // it has been given a flush, and has not answered
+	given, arrived int64 // the offsets that the flush given last is as of, and the one acknowledged last
 }
 
 // errForeign says that a record is not a message of ours.
 var errForeign = errors.New("not a message of Millrank's")
 
 // begins sets the hop up for a claim, and returns where its machine begins.
-func (h *hop) begins(claim *microbatch.Claim, logger watermill.LoggerAdapter, now func() time.Time) (operators.Resume, error) {
+func (h *hop) begins(claim *microbatch.Claim, lanes int, logger watermill.LoggerAdapter, now func() time.Time) (operators.Resume, error) {
 	from := operators.ResumeAt(claim.Start.Offset)
 	if claim.Start.Resumed {
 		var err error
@@ -45,7 +53,10 @@ func (h *hop) begins(claim *microbatch.Claim, logger watermill.LoggerAdapter, no
 		}
 	}
 	h.claim, h.logEnd, h.durable = claim, claim.Start.LogEnd, from
-	h.at, h.flushed = from.LowWater-1, from.LowWater-1
+	h.at, h.told = from.LowWater-1, make([]told, lanes)
+	for i := range h.told {
+		h.told[i].arrived = max(from.PublishedThrough, h.at)
+	}
 	h.logger = logger.With(watermill.LogFields{"topic": claim.Topic, "partition": claim.Partition})
 	if from.PublishedThrough >= from.LowWater {
 		h.replay = &replay{began: now(), from: from.LowWater, through: from.PublishedThrough}
@@ -91,8 +102,7 @@ func (h *hop) takeAll(batch *microbatch.Batch) error {
 		}
 		switch err := h.take(r.Offset, r.Value); {
 		case errors.Is(err, errForeign):
-			h.foreign++
-			h.logger.Error("a record that Millrank has not written is left out: nothing else may write into this topic", err, watermill.LogFields{"offset": r.Offset})
+			h.noteForeign(err)
 		case err != nil:
 			err = fmt.Errorf("topic %s partition %d: %w", h.claim.Topic, h.claim.Partition, err)
 			h.claim.Refuse(err)
@@ -108,6 +118,17 @@ func (h *hop) takeAll(batch *microbatch.Batch) error {
 	return batch.Err()
 }
 
+// foreignEvery is how often foreign records are logged.
+const foreignEvery = time.Minute
+
+func (h *hop) noteForeign(err error) {
+	h.foreign++
+	if now := h.now(); now.Sub(h.said) >= foreignEvery {
+		h.said = now
+		h.logger.Error("records that Millrank has not written are left out: nothing else may write into this topic", err, watermill.LogFields{"records": h.foreign})
+	}
+}
+
 func (h *hop) noteReplay(records int) {
 	if h.replay == nil {
 		return
@@ -120,10 +141,20 @@ func (h *hop) noteReplay(records int) {
 	}
 }
 
-// news reports whether there is anything to flush: a later offset to be as of, or something that a lane could not be given.
+// news reports whether there is anything to flush: something to send, or a later offset for a lane that is free.
 func (h *hop) news() bool {
 	pending, _ := h.machine.pending()
-	return h.at > h.flushed || pending > h.lanes.flying
+	return pending > h.lanes.flying || slices.ContainsFunc(h.told, func(t told) bool { return !t.busy && t.arrived < h.at })
+}
+
+// gives notes that a lane is given a flush as of the last offset taken; lands, what became of it.
+func (h *hop) gives(lane int) { h.told[lane].busy, h.told[lane].given = true, h.at }
+
+func (h *hop) lands(lane int, arrived bool) {
+	t := &h.told[lane]
+	if t.busy = false; arrived {
+		t.arrived = t.given
+	}
 }
 
 // committed hands on what may be committed.

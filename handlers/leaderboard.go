@@ -112,7 +112,11 @@ type Leaderboard struct {
 	breaker *gobreaker.CircuitBreaker // over all partitions: one finds out for all when the store is back
 	parts   claims[*part]
 	refills atomic.Int64
+	filling chan struct{} // holds one for each refill that runs
 }
+
+// fillingMax is how many partitions are filled in at a time: each holds a merge of its own.
+const fillingMax = 2
 
 // breakAfter is how many writes in a row fail before none is tried for a while.
 const (
@@ -125,10 +129,11 @@ func NewLeaderboard(c LeaderboardConfig) (*Leaderboard, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	l := &Leaderboard{config: c}
+	l := &Leaderboard{config: c, filling: make(chan struct{}, fillingMax)}
 	l.breaker = gobreaker.NewCircuitBreaker(gobreaker.Settings{
 		Name: "leaderboard", Timeout: breakFor,
-		ReadyToTrip: func(n gobreaker.Counts) bool { return n.ConsecutiveFailures >= breakAfter },
+		IsSuccessful: func(err error) bool { return err == nil || errors.Is(err, context.Canceled) }, // a claim that ends says nothing of the store
+		ReadyToTrip:  func(n gobreaker.Counts) bool { return n.ConsecutiveFailures >= breakAfter },
 		OnStateChange: func(_ string, from, to gobreaker.State) {
 			c.Logger.Info("the circuit breaker of the leaderboards' store", watermill.LogFields{"from": from.String(), "to": to.String()})
 		},
@@ -172,7 +177,7 @@ func (l *Leaderboard) newPart(claim *microbatch.Claim) (*part, error) {
 		return nil, fmt.Errorf("topic %s has %d partitions, but the settings say %d; set it back, or run a new generation", claim.Topic, claim.Partitions, c.Lanes)
 	}
 	p := &part{board: l}
-	from, err := p.begins(claim, c.Logger, c.Now)
+	from, err := p.begins(claim, 1, c.Logger, c.Now)
 	if err != nil {
 		return nil, err
 	}
@@ -214,16 +219,24 @@ func (p *part) pending() (lists int, urgent bool) { return p.merge.Pending(), fa
 
 // begin gives the lists that have changed to the store; also where there are none, for the writer to see whether all is there still.
 func (p *part) begin(give func(lane, entries int, send func() error)) {
-	p.flushed = p.at
 	p.merge.Flush(func(lists []event.Ranking) {
+		p.gives(0)
 		asOf, watermark := p.at, p.merge.ClosedThrough()
 		give(0, len(lists), func() error { return p.write(asOf, watermark, lists) })
 	})
 }
 
-func (p *part) acked(int)  { p.merge.Acked() }
-func (p *part) failed(int) { p.merge.Failed() }
-func (p *part) commit()    { p.committed(p.merge.Commit()) }
+func (p *part) acked(int) {
+	p.lands(0, true)
+	p.merge.Acked()
+}
+
+func (p *part) failed(int) {
+	p.lands(0, false)
+	p.merge.Failed()
+}
+
+func (p *part) commit() { p.committed(p.merge.Commit()) }
 
 func (p *part) write(asOf, watermark int64, lists []event.Ranking) error {
 	behind, err := p.board.write(p.claim.Context(), p.writer, asOf, watermark, lists)

@@ -30,7 +30,7 @@ type RankConfig struct {
 
 	Rankings         message.Publisher // of microbatch, or any that puts the metadata "kafka.partition" to use
 	RankingsTopic    string
-	RankingsBytesMax int // at most so many bytes in a message of rankings, but for one list that has more: below the broker's max.message.bytes
+	RankingsBytesMax int // at most so many bytes in a message of rankings: below the broker's max.message.bytes
 
 	FlushInterval time.Duration // how often lists that have changed are published (rank_flush)
 	PendingLists  int           // when so many lists wait for an acknowledgement, reading stops until there are fewer
@@ -140,7 +140,7 @@ func (r *Rank) newShard(claim *microbatch.Claim) (*shard, error) {
 		return nil, fmt.Errorf("topic %s has %d partitions, but the settings say %d shards; set it back, or run a new generation", claim.Topic, claim.Partitions, c.Shards)
 	}
 	s := &shard{config: c, wanted: wire.Sender{Source: c.Source, Generation: c.Generation, SourcePartitions: c.Sources, ShardPartitions: c.Shards}}
-	from, err := s.begins(claim, c.Logger, c.Now)
+	from, err := s.begins(claim, c.Lanes, c.Logger, c.Now)
 	if err != nil {
 		return nil, err
 	}
@@ -182,20 +182,30 @@ func (s *shard) begin(give func(lane, entries int, send func() error)) {
 	if !s.news() {
 		return
 	}
-	s.flushed = s.at
 	s.sayCrowded()
 	s.rank.Flush(int(s.claim.Partition), s.claim.Incarnation, func(lane int, head event.Part, lists []event.Ranking) {
 		messages, err := s.encode(lane, head, lists)
+		s.gives(lane)
 		give(lane, len(lists), publishing(s.config.Rankings, s.config.RankingsTopic, messages, err))
 	})
 }
 
-func (s *shard) acked(lane int)  { s.rank.Acked(lane) }
-func (s *shard) failed(lane int) { s.rank.Failed(lane) }
-func (s *shard) commit()         { s.committed(s.rank.Commit()) }
+func (s *shard) acked(lane int) {
+	s.lands(lane, true)
+	s.rank.Acked(lane)
+}
 
+func (s *shard) failed(lane int) {
+	s.lands(lane, false)
+	s.rank.Failed(lane)
+}
+
+func (s *shard) commit() { s.committed(s.rank.Commit()) }
+
+// encode makes the messages of one lane's flush. A list that is too large for one goes into several, piece by piece (operators.Merge).
 func (s *shard) encode(lane int, head event.Part, lists []event.Ranking) (messages []*message.Message, err error) {
-	operators.Split(head, lists, s.config.RankingsBytesMax-s.sender.HeadSize(), wire.RankingSize, func(part event.Part, lists []event.Ranking) {
+	sizeMax := s.config.RankingsBytesMax - s.sender.HeadSize()
+	operators.Split(head, pieces(lists, sizeMax), sizeMax, wire.RankingSize, func(part event.Part, lists []event.Ranking) {
 		payload, e := s.encoder.Append(nil, lane, part, lists)
 		if e != nil {
 			err = e
@@ -204,6 +214,28 @@ func (s *shard) encode(lane int, head event.Part, lists []event.Ranking) (messag
 		messages = append(messages, partMessage(s.claim.Topic, int(s.claim.Partition), head.AsOf, lane, part.Number, payload))
 	})
 	return messages, err
+}
+
+// pieces cuts lists that are larger than a message.
+func pieces(lists []event.Ranking, sizeMax int) []event.Ranking {
+	if !slices.ContainsFunc(lists, func(r event.Ranking) bool { return wire.RankingSize(&r) > sizeMax }) {
+		return lists
+	}
+	var all []event.Ranking
+	for _, r := range lists {
+		entries := r.Entries
+		for wire.RankingSize(&r) > sizeMax && len(r.Entries) > 1 {
+			piece := r
+			for wire.RankingSize(&piece) > sizeMax && len(piece.Entries) > 1 {
+				piece.Entries = piece.Entries[:len(piece.Entries)/2]
+			}
+			all = append(all, piece)
+			entries = entries[len(piece.Entries):]
+			r.Entries = entries
+		}
+		all = append(all, r)
+	}
+	return all
 }
 
 // ShardStatus is how far a shard is, and how full.

@@ -119,26 +119,39 @@ func (l *Leaderboard) RebuildRedis(ctx context.Context) (lists int, err error) {
 		})
 	}
 	running.Wait()
-	for p, flush := range kept {
-		p.awaitFlush(ctx, flush)
+	if err := errors.Join(errs...); err != nil {
+		return lists, err
 	}
-	return lists, errors.Join(append(errs, context.Cause(ctx))...)
+	for p, flush := range kept {
+		if !p.awaitFlush(ctx, flush) {
+			errs = append(errs, fmt.Errorf("partition %d: it went to another member, or this was stopped, before the windows that are kept were written; run it again", p.claim.Partition))
+		}
+	}
+	return lists, errors.Join(errs...)
 }
 
 // refillLists is how many lists are written at a time.
 const refillLists = 1000
 
 // refillPartition writes the final lists of one partition that its log still holds, and returns how many.
-func (l *Leaderboard) refillPartition(ctx context.Context, partition int32) (int, error) {
-	f := &filler{board: l, partition: int(partition), writer: l.config.Fill(), begins: make([]int64, l.config.Shards)}
+func (l *Leaderboard) refillPartition(ctx context.Context, partition int32) (lists int, err error) {
+	select {
+	case l.filling <- struct{}{}:
+		defer func() { <-l.filling }()
+	case <-ctx.Done():
+		return 0, context.Cause(ctx)
+	}
+	f := &filler{board: l, partition: int(partition), begins: make([]int64, l.config.Shards)}
 	for i := range f.begins {
 		f.begins[i] = math.MaxInt64
 	}
-	err := l.config.Read(ctx, partition, func(r microbatch.Record) error { return f.take(ctx, &r) })
-	if err == nil {
-		err = f.flush(ctx)
-	}
-	if err != nil {
+	if err := recovered(func() error {
+		f.writer = l.config.Fill()
+		if err := l.config.Read(ctx, partition, func(r microbatch.Record) error { return f.take(ctx, &r) }); err != nil {
+			return err
+		}
+		return f.flush(ctx)
+	}); err != nil {
 		return f.written, fmt.Errorf("filling in partition %d of the rankings: %w", partition, err)
 	}
 	l.refills.Add(1)
@@ -162,11 +175,14 @@ func (f *filler) take(ctx context.Context, r *microbatch.Record) error {
 	c := &f.board.config
 	if f.merge == nil {
 		f.merge = operators.NewMerge(c.Boards, c.Shards, operators.ResumeAt(r.Offset))
-		f.cut, f.until = r.Offset > 0, r.Time+c.RefillGrace.Milliseconds()
+		f.cut = r.Offset > 0
 	}
 	rankings, err := f.board.decode(r.Offset, r.Value, f.partition)
 	if errors.Is(err, errForeign) {
 		return nil
+	}
+	if f.until == 0 {
+		f.until = r.Time + c.RefillGrace.Milliseconds()
 	}
 	if err == nil {
 		f.begin(r.Time, &rankings.Part)
@@ -208,10 +224,27 @@ func (f *filler) flush(ctx context.Context) (err error) {
 				final = append(final, list)
 			}
 		}
-		if _, err = f.board.write(ctx, f.writer, asOf, f.merge.ClosedThrough(), final); err == nil {
-			f.written += len(final)
-		}
+		err = f.write(ctx, asOf, final)
 	})
 	f.merge.Acked()
 	return err
+}
+
+// write writes lists, again and again until that has succeeded: to begin with the log anew would take longer.
+func (f *filler) write(ctx context.Context, asOf int64, lists []event.Ranking) error {
+	if len(lists) == 0 {
+		return nil
+	}
+	for wait := newBackOff(f.board.config.FlushInterval); ; {
+		_, err := f.board.write(ctx, f.writer, asOf, f.merge.ClosedThrough(), lists)
+		if err == nil {
+			f.written += len(lists)
+			return nil
+		}
+		after := wait.NextBackOff()
+		f.board.config.Logger.Error("filling in the leaderboards' store; will try again", err, watermill.LogFields{"partition": f.partition, "after": after.String()})
+		if !sleep(ctx, after) {
+			return errors.Join(context.Cause(ctx), err)
+		}
+	}
 }

@@ -175,13 +175,16 @@ func (s *stage) arm(now time.Time) {
 	}
 	s.armed = true
 	time.AfterFunc(s.flushAt.Sub(now), func() {
-		defer func() {
-			if r := recover(); r != nil { // guard has given the partition up
-				s.logger.Error("flush", fmt.Errorf("panic: %v", r), nil)
-			}
-		}()
+		defer s.logPanic()
 		s.flushLate()
 	})
+}
+
+// logPanic is deferred where nothing else would recover, and the process would end: guard has given the partition up.
+func (s *stage) logPanic() {
+	if r := recover(); r != nil {
+		s.logger.Error("flush", fmt.Errorf("panic: %v", r), nil)
+	}
 }
 
 // flushLate flushes what no message has had flushed.
@@ -190,16 +193,25 @@ func (s *stage) flushLate() {
 	defer s.mu.Unlock()
 	defer func() { s.guard(recover()) }()
 	s.armed = false
-	select {
-	case <-s.lanes.hurry: // it has come to its end
+	if s.broken != nil || s.over() {
 		return
-	case <-s.claim.Context().Done():
-		return
-	default:
 	}
-	if now := s.now(); s.broken == nil && !now.Before(s.flushAt) && s.machine.news() {
+	now := s.now()
+	if !now.Before(s.flushAt) && s.machine.news() {
 		s.flush(now)
-		s.arm(now)
+	}
+	s.arm(now)
+}
+
+// over reports whether the stage has come to its end. mu is held.
+func (s *stage) over() bool {
+	select {
+	case <-s.lanes.hurry:
+		return true
+	case <-s.claim.Context().Done():
+		return true
+	default:
+		return false
 	}
 }
 
@@ -222,26 +234,34 @@ func (s *stage) send(lane int, flush int64, entries int, send func() error) {
 	if err != nil {
 		s.rest(lane, err)
 	}
+	defer s.logPanic()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer func() { s.guard(recover()) }()
 	l := &s.lanes
 	l.inFlight--
 	l.flying -= entries
+	defer func() {
+		close(l.landed)
+		l.landed = make(chan struct{})
+	}()
 	if flush < l.flushes {
 		l.left = 0 // others have been given a flush in the meantime; this lane can be now
 	}
-	switch {
-	case s.broken != nil:
-	case err != nil:
+	if s.broken != nil {
+		return
+	}
+	if err != nil {
 		s.machine.failed(lane)
-	default:
+	} else {
 		l.retries[lane].Reset()
 		l.arrived = max(l.arrived, flush)
 		s.machine.acked(lane)
 		s.machine.commit()
 	}
-	close(l.landed)
-	l.landed = make(chan struct{})
+	if s.claim != nil && !s.over() {
+		s.arm(s.now()) // what failed, or what the lane has missed, is flushed on time, too
+	}
 }
 
 // rest waits after a failure, the longer the more there were in a row. The lane isn't free as long.
@@ -267,7 +287,7 @@ func (s *stage) rest(lane int, err error) {
 func recovered(send func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("the publisher panicked: %v", p)
+			err = fmt.Errorf("what publishes or writes panicked: %v", p)
 		}
 	}()
 	return send()

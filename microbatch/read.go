@@ -20,6 +20,7 @@ func ReadPartition(ctx context.Context, c Connection, topic string, partition in
 		return err
 	}
 	config.Consumer.Return.Errors = true
+	config.ChannelBufferSize = 1 // records can be large, and take slow
 	client, err := sarama.NewClient(c.BootstrapServers, config)
 	if err != nil {
 		return fmt.Errorf("Kafka at %v: %w", c.BootstrapServers, err)
@@ -61,7 +62,10 @@ func ReadPartition(ctx context.Context, c Connection, topic string, partition in
 				return nil
 			}
 			patience.Reset(readPatience)
-		case err := <-records.Errors():
+		case err, ok := <-records.Errors():
+			if !ok {
+				return fmt.Errorf("reading %s partition %d: it was ended", topic, partition)
+			}
 			return fmt.Errorf("reading %s: %w", topic, err)
 		case <-ctx.Done():
 			return context.Cause(ctx)

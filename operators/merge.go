@@ -81,9 +81,11 @@ func (m *Merge) Take(at int64, u *event.Rankings) error {
 	if err != nil || took == Partial {
 		return err
 	}
+	var before *event.Ranking
 	for _, lists := range flush.Parts {
 		for i := range lists {
-			m.apply(&lists[i], flush.Source, flush.First)
+			m.apply(&lists[i], flush.Source, flush.First, before != nil && before.ListKey == lists[i].ListKey)
+			before = &lists[i]
 		}
 	}
 	if m.in.Advance() || took == Fresh {
@@ -92,8 +94,9 @@ func (m *Merge) Take(at int64, u *event.Rankings) error {
 	return nil
 }
 
-// apply replaces what a shard said of a list before.
-func (m *Merge) apply(r *event.Ranking, shard int, first int64) {
+// apply replaces what a shard said of a list before. A list that is too large for a message comes in pieces, one after the other: those after
+// the first add to it.
+func (m *Merge) apply(r *event.Ranking, shard int, first int64, more bool) {
 	l := m.lists[r.ListKey]
 	if l == nil {
 		l = &merged{
@@ -110,6 +113,9 @@ func (m *Merge) apply(r *event.Ranking, shard int, first int64) {
 	}
 	l.first = min(l.first, first)
 	own := *r // not a pointer into the message, which would hold on to all of it
+	if more {
+		own.Entries = append(slices.Clip(l.shards[shard].Entries), r.Entries...)
+	}
 	l.shards[shard] = &own
 	m.publish(l)
 }

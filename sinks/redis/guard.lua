@@ -30,6 +30,8 @@ elseif action == 'raise' or action == 'fill' then
     redis.call('HSET', KEYS[1], 'through', ARGV[5])
   end
   redis.call('HDEL', KEYS[1], 'lost')
+elseif action == 'hold' then -- so that an older copy of this Redis, from while it is filled in, is known as such
+  seq = redis.call('HINCRBY', KEYS[1], 'seq', 1)
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[7])
 return {fine and 1 or 0, id, seq}
