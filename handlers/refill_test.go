@@ -1,13 +1,13 @@
 package handlers_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"math"
 	"os"
 	"os/exec"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -75,7 +75,7 @@ func TestRefillPanics(t *testing.T) {
 		cmd.Env = append(os.Environ(), "REVIEW_PANIC=1")
 		out, err := cmd.CombinedOutput()
 		if err != nil {
-			i := max(0, strings.Index(string(out), "panic:"))
+			i := max(0, bytes.Index(out, []byte("panic:")))
 			t.Errorf("the process has ended: %v\n%.600s", err, out[i:])
 		}
 		return
@@ -115,7 +115,7 @@ func TestRebuildFails(t *testing.T) {
 	w.produce(rankingsOf(t, 1, 0, event.Part{AsOf: 1, Last: true, ClosedThrough: 1, DroppedThrough: 1}, likes(0)))
 	eventually(t, "it has it", func() bool { p, _ := b.Status(); return len(p) == 1 && p[0].Offset == 0 })
 	done := make(chan error, 1)
-	go func() { _, err := b.RebuildRedis(context.Background()); done <- err }()
+	go func() { _, err := b.RebuildRedis(t.Context()); done <- err }()
 	select {
 	case err := <-done:
 		if !errors.Is(err, errDown) {
@@ -142,7 +142,7 @@ func TestRebuildClaimLost(t *testing.T) {
 	w.produce(rankingsOf(t, 1, 0, event.Part{AsOf: 1, Last: true, ClosedThrough: 1, DroppedThrough: 1}, likes(0)))
 	eventually(t, "it has it", func() bool { p, _ := b.Status(); return len(p) == 1 && p[0].Offset == 0 })
 	done := make(chan error, 1)
-	go func() { _, err := b.RebuildRedis(context.Background()); done <- err }()
+	go func() { _, err := b.RebuildRedis(t.Context()); done <- err }()
 	eventually(t, "it waits for the kept windows", func() bool { return b.Refills() > 0 })
 	w.stop()
 	if err := <-done; err == nil {

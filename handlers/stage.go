@@ -175,14 +175,14 @@ func (s *stage) arm(now time.Time) {
 	}
 	s.armed = true
 	time.AfterFunc(s.flushAt.Sub(now), func() {
-		defer s.logPanic()
+		defer func() { s.logPanic(recover()) }()
 		s.flushLate()
 	})
 }
 
-// logPanic is deferred where nothing else would recover, and the process would end: guard has given the partition up.
-func (s *stage) logPanic() {
-	if r := recover(); r != nil {
+// logPanic is given what recover returns, where nothing else would recover, and the process would end: guard has given the partition up.
+func (s *stage) logPanic(r any) {
+	if r != nil {
 		s.logger.Error("flush", fmt.Errorf("panic: %v", r), nil)
 	}
 }
@@ -234,7 +234,7 @@ func (s *stage) send(lane int, flush int64, entries int, send func() error) {
 	if err != nil {
 		s.rest(lane, err)
 	}
-	defer s.logPanic()
+	defer func() { s.logPanic(recover()) }()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer func() { s.guard(recover()) }()
