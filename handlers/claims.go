@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 
@@ -30,6 +31,12 @@ func (c *claims[S]) of(claim *microbatch.Claim, begin func(*microbatch.Claim) (S
 		return none, err
 	}
 	k.begin.Do(func() { // without the lock: others go on meanwhile
+		k.err = errNotBegun
+		defer func() {
+			if k.err == errNotBegun { //nolint:errorlint // begin has panicked: the next claim may do better
+				claim.Release(k.err)
+			}
+		}()
 		if k.value, k.err = begin(claim); k.err != nil {
 			claim.Refuse(k.err)
 			return
@@ -38,6 +45,8 @@ func (c *claims[S]) of(claim *microbatch.Claim, begin func(*microbatch.Claim) (S
 	})
 	return k.value, k.err
 }
+
+var errNotBegun = errors.New("a panic when the partition was to be begun; it is being given back")
 
 func (c *claims[S]) place(claim *microbatch.Claim) (*kept[S], error) {
 	c.mu.Lock()
