@@ -49,6 +49,9 @@ func (in *Intake) Deduplicate(msg *message.Message) error {
 	f.chain.Lock()
 	defer f.chain.Unlock()
 	payload := []byte(msg.Payload)
+	if err := f.paused(payload); err != nil {
+		return err
+	}
 	if f.claim == nil {
 		payload = f.frame(msg)
 	}

@@ -38,6 +38,7 @@ type fold struct {
 	unsafe    bool  // dead letters at or before that are not published yet
 	logEnd    int64
 	ahead     []ahead // plain messages in the chain
+	pause     pause
 }
 
 // replay is what is logged of a replay.
@@ -121,6 +122,7 @@ type PartitionStatus struct {
 	Replaying        bool
 	ReplayThrough    int64 // of a replay: the offset at which it is done
 	PendingCells     int
+	PausedUntil      time.Time // reading pauses, since too many records were bad (DeadLetterShare); zero: it doesn't
 	Idle             bool
 	IdleFor          time.Duration
 }
@@ -148,6 +150,9 @@ func (f *fold) status() PartitionStatus {
 		Topic: f.topic, Partition: f.source, Offset: f.at, LogEnd: f.logEnd,
 		Watermark: f.part.Watermark(), LowWater: f.committed.LowWater, ProcessedThrough: f.committed.ProcessedThrough,
 		Replaying: f.replay != nil,
+	}
+	if f.intake.config.Now().Before(f.pause.until) {
+		s.PausedUntil = f.pause.until
 	}
 	if f.replay != nil {
 		s.ReplayThrough = f.replay.through

@@ -82,6 +82,12 @@ type IntakeConfig struct {
 	PendingCells  int           // when so many cells wait for an acknowledgement, reading stops until there are fewer
 	IdleTimeout   time.Duration // a partition from which nothing comes for so long doesn't hold time back
 
+	// DeadLetterShare is the share of a partition's records, taken over DeadLetterMin of them at least, that may be malformed or from the future. When there are more, its
+	// reading pauses for DeadLetterPause, then tries one batch, and so on. 0 or 1: it never pauses.
+	DeadLetterShare float64
+	DeadLetterMin   int
+	DeadLetterPause time.Duration
+
 	Now    func() time.Time
 	Logger watermill.LoggerAdapter
 }
@@ -121,6 +127,8 @@ func (c IntakeConfig) Validate() error {
 	wrong(c.FlushCells < 1, "flush cells: %d is not above 0", c.FlushCells)
 	wrong(c.PendingCells < c.FlushCells, "pending cells: %d is below flush cells, %d", c.PendingCells, c.FlushCells)
 	wrong(c.IdleTimeout <= 0, "idle timeout: %v is not above 0", c.IdleTimeout)
+	wrong(c.DeadLetterShare < 0 || c.DeadLetterShare > 1, "dead letter share: %v is not 0 to 1", c.DeadLetterShare)
+	wrong(c.DeadLetterShare > 0 && c.DeadLetterShare < 1 && (c.DeadLetterMin < 1 || c.DeadLetterPause <= 0), "dead letter min, pause: %d and %v are not above 0", c.DeadLetterMin, c.DeadLetterPause)
 	wrong(c.Now == nil, "now: missing")
 	wrong(c.Logger == nil, "logger: missing")
 	return errors.Join(errs...)

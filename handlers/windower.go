@@ -102,6 +102,7 @@ func (t turn) count() (counted, error) {
 		}
 	}
 	f.note(decided, conflicts)
+	f.judge(decided)
 	c := counted{through: f.at, leaving: f.batch.head.Leaving}
 	if len(dead) == 0 {
 		return c, nil
