@@ -1,0 +1,29 @@
+package microbatch
+
+import (
+	"errors"
+	"io"
+	"net"
+
+	"github.com/IBM/sarama"
+)
+
+// Unreachable reports whether an error says that Kafka could not be reached, or was not ready: the same may work later. It is false where
+// Kafka was reached and has refused, such as with a wrong password.
+func Unreachable(err error) bool {
+	for _, refused := range []error{sarama.ErrSASLAuthenticationFailed, sarama.ErrUnsupportedSASLMechanism, sarama.ErrTopicAuthorizationFailed, sarama.ErrClusterAuthorizationFailed} {
+		if errors.Is(err, refused) {
+			return false
+		}
+	}
+	for _, passing := range []error{
+		sarama.ErrOutOfBrokers, sarama.ErrBrokerNotAvailable, sarama.ErrLeaderNotAvailable, sarama.ErrNotController, sarama.ErrRequestTimedOut, sarama.ErrNetworkException,
+		sarama.ErrNotLeaderForPartition, sarama.ErrConsumerCoordinatorNotAvailable, sarama.ErrNotConnected, ErrDeliveryTimeout, io.EOF, io.ErrUnexpectedEOF,
+	} {
+		if errors.Is(err, passing) {
+			return true
+		}
+	}
+	var network net.Error
+	return errors.As(err, &network)
+}
