@@ -24,6 +24,7 @@ func Unreachable(err error) bool {
 			return true
 		}
 	}
-	var network net.Error
-	return errors.As(err, &network)
+	var dialing *net.OpError // not net.Error, which a missing file's error is, too
+	var naming *net.DNSError
+	return errors.As(err, &dialing) || errors.As(err, &naming)
 }
