@@ -7,9 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
+	"path"
 	"time"
+
+	"github.com/millrank/millrank/data"
 )
 
 // Fact is one line of a data set's events.ndjson.gz.
@@ -42,7 +43,7 @@ func (e *ExpectedTopEntry) UnmarshalJSON(b []byte) error {
 }
 
 // Facts reads the events of a data set, in the order of their times. The name is that of
-// a directory in the module's data directory.
+// a folder of package data.
 func Facts(name string) ([]Fact, error) {
 	var facts []Fact
 	err := readData(name, "events.ndjson.gz", func(r io.Reader) error {
@@ -72,42 +73,20 @@ func Expected(name, measure, window string) ([]ExpectedList, error) {
 	return file.Windows, err
 }
 
-// DataDir returns the module's data directory, found upwards from the working directory.
-func DataDir() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return filepath.Join(dir, "data"), nil
-		}
-		above := filepath.Dir(dir)
-		if above == dir {
-			return "", errors.New("no go.mod here or above: run inside the module")
-		}
-		dir = above
-	}
-}
-
 // readData hands the unzipped file of a data set to read.
 func readData(name, file string, read func(io.Reader) error) (err error) {
-	dir, err := DataDir()
-	if err != nil {
-		return err
-	}
-	path := filepath.Join(dir, name, file)
-	zipped, err := os.Open(path)
+	at := path.Join(name, file)
+	zipped, err := data.Files.Open(at)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, zipped.Close()) }()
 	unzipped, err := gzip.NewReader(zipped)
 	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return fmt.Errorf("%s: %w", at, err)
 	}
 	if err := read(unzipped); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return fmt.Errorf("%s: %w", at, err)
 	}
 	return nil
 }

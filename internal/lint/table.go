@@ -30,8 +30,9 @@ func Rooms() []Room {
 		{Path: "event", Pure: true, Std: pureStd(), Outside: []string{"github.com/zeebo/xxh3"}},
 		{Path: "watermark", Pure: true, Std: pureStd(), Own: []string{"event"}},
 		{Path: "operators", Pure: true, Std: pureStd(), Own: []string{"watermark", "event"}, Outside: []string{"github.com/zeebo/xxh3"}},
+		{Path: "data", Std: []string{"embed"}},
 		// sim draws random numbers from a seed and reads the data sets; the same seed gives the same run.
-		{Path: "sim", Pure: true, Std: append(pureStd(), "math/rand/v2", "bufio", "compress/gzip", "io", "os", "path/filepath"), Own: []string{"operators", "event"}},
+		{Path: "sim", Pure: true, Std: append(pureStd(), "math/rand/v2", "bufio", "compress/gzip", "io", "path"), Own: []string{"operators", "event", "data"}},
 		{Path: "wire", Own: []string{"event"}, Outside: []string{"google.golang.org/protobuf", "github.com/planetscale/vtprotobuf"}},
 		{Path: "microbatch", Outside: []string{"github.com/ThreeDotsLabs/watermill", "github.com/ThreeDotsLabs/watermill-kafka/v3", "github.com/IBM/sarama", "github.com/xdg-go/scram"}},
 		{Path: "sinks/deadletters", Own: []string{"event"}, Outside: []string{"github.com/ThreeDotsLabs/watermill"}},
