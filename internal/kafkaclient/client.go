@@ -46,7 +46,7 @@ func NewAdmin(c microbatch.Connection, opts ...kgo.Opt) (*kadm.Client, error) {
 	}
 	admin := kadm.NewClient(client)
 	// A broker gives up on a request of an administrator as late as on any other.
-	admin.SetTimeoutMillis(int32(cmp.Or(c.RequestTimeout, requestTimeout).Milliseconds())) //nolint:gosec // days at most
+	admin.SetTimeoutMillis(int32(cmp.Or(c.RequestTimeout, requestTimeout).Milliseconds()))
 	return admin, nil
 }
 
