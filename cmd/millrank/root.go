@@ -99,6 +99,7 @@ Look at a board:                         millrank top --watch`,
 // commands returns all commands, in the order of help.
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
+		a.produceCommand(),
 		a.versionCommand(),
 	}
 }

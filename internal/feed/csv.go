@@ -46,7 +46,8 @@ func (in *input) readCSV(name string, text *bufio.Reader, comma rune) error {
 		case err != nil && !errors.As(err, &syntax):
 			return err
 		}
-		text, value := row(), []byte(nil)
+		text := row()
+		var value []byte
 		if err == nil && len(cells) == len(columns) {
 			value = object(columns, cells)
 		} else {

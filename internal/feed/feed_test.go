@@ -98,7 +98,7 @@ func TestShiftToNow(t *testing.T) {
 		t.Errorf("the first event is at %v, it is %v", first, began)
 	}
 	originals := make(map[string]string)
-	for _, l := range strings.Split(strings.TrimSpace(text), "\n") {
+	for l := range strings.SplitSeq(strings.TrimSpace(text), "\n") {
 		var f fields
 		if err := json.Unmarshal([]byte(l), &f); err != nil {
 			t.Fatal(err)
@@ -234,7 +234,7 @@ func TestCSV(t *testing.T) {
 func TestLines(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	big := fmt.Sprintf(`{"event_id":"big","item_id":"x","region":"r","timestamp":"2026-03-01T12:00:00Z","pad":"%s"}`, strings.Repeat("x", 900_000))
+	big := `{"event_id":"big","item_id":"x","region":"r","timestamp":"2026-03-01T12:00:00Z","pad":"` + strings.Repeat("x", 900_000) + `"}`
 	lines := []string{`{"event_id":"a","item_id":"x","region":"r","timestamp":"2026-03-01T12:00:00Z"}`, "", "{not JSON", big, " \t", `{"event_id":"c"}`, `[1]`}
 	report := w.run(config(), feed.NDJSON, strings.Join(lines, "\r\n"))
 	got := make(map[string]bool)
@@ -256,7 +256,7 @@ func TestTooLarge(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
 	c := config()
-	big := fmt.Sprintf(`{"pad":"%s"}`, strings.Repeat("x", 2<<20))
+	big := `{"pad":"` + strings.Repeat("x", 2<<20) + `"}`
 	c.Sources = []feed.Source{feed.Reader("test", strings.NewReader(big+"\n"+events(1, 10)), feed.NDJSON)}
 	report, err := feed.Run(t.Context(), w.target, c, nil)
 	if err != nil || report.Failed != 1 || report.Acknowledged != 10 || len(report.Failures) != 1 || !report.Complete || report.Next != 11 {

@@ -53,5 +53,5 @@ func (k *keys) ofBytes(key []byte) int32 {
 	if key == nil {
 		key = []byte{}
 	}
-	return int32(k.choose.Partition(&kgo.Record{Key: key}, k.count)) //nolint:gosec // partitions
+	return int32(k.choose.Partition(&kgo.Record{Key: key}, k.count))
 }

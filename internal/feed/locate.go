@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"bytes"
 	"encoding/json"
 	"math/bits"
 	"strings"
@@ -89,7 +90,7 @@ func (l *locator) object(b []byte, i, depth int, leads uint64) int {
 // named returns which of the paths go by a key, given with its quotes.
 func (l *locator) named(quoted []byte, depth int, leads uint64) uint64 {
 	key := quoted[1 : len(quoted)-1]
-	if strings.IndexByte(string(key), '\\') >= 0 {
+	if bytes.IndexByte(key, '\\') >= 0 {
 		key = []byte(unquote(quoted))
 	}
 	var here uint64

@@ -43,10 +43,10 @@ func (f *feed) advance(at int64, timestamp time.Time) {
 		if p.w != event.NoTime && at <= p.w {
 			continue
 		}
-		f.repeat(int32(i), at, p.records) //nolint:gosec // partitions
+		f.repeat(int32(i), at, p.records)
 		p.w = at
 		p.records++
-		f.sender.send(f.lines.Load(), &kgo.Record{Partition: int32(i), Timestamp: timestamp, Headers: header}) //nolint:gosec // partitions
+		f.sender.send(f.lines.Load(), &kgo.Record{Partition: int32(i), Timestamp: timestamp, Headers: header})
 		f.report.Punctuations++
 	}
 }
@@ -66,7 +66,7 @@ func (f *feed) end() {
 	timestamp = min(max(timestamp, wanted-f.Times.MaxAhead.Milliseconds()), time.Now().Add(f.target.aheadMax-clocks).UnixMilli())
 	at := min(wanted, timestamp+f.Times.MaxAhead.Milliseconds())
 	if at < closed {
-		f.note("the punctuation at the end only says %s: one further ahead would not be believed on this topic (%s). Windows that end later close as time passes",
+		f.notef("the punctuation at the end only says %s: one further ahead would not be believed on this topic (%s). Windows that end later close as time passes",
 			time.UnixMilli(at).UTC().Format(time.RFC3339), f.whyNotLater())
 	}
 	f.report.EndTime = instant(at)
@@ -80,7 +80,7 @@ func (f *feed) whyNotLater() string {
 	return "message.timestamp.after.max.ms=" + strconv.FormatInt(f.target.aheadMax.Milliseconds(), 10)
 }
 
-func (f *feed) note(format string, args ...any) {
+func (f *feed) notef(format string, args ...any) {
 	f.report.Notes = append(f.report.Notes, fmt.Sprintf(format, args...))
 }
 
@@ -88,15 +88,15 @@ func (f *feed) note(format string, args ...any) {
 func (f *feed) notes() {
 	r, t := &f.report, f.target
 	if r.Unreadable > 0 {
-		f.note("%d lines are no events by source.fields; they were sent as they are, and will be dead letters", r.Unreadable)
+		f.notef("%d lines are no events by source.fields; they were sent as they are, and will be dead letters", r.Unreadable)
 	}
 	if r.EventsLate > 0 {
-		f.note("%d events are late, and will be dead letters: the input is up to %v out of order, time.out_of_orderness is %v", r.EventsLate, time.Duration(r.BehindMillis)*time.Millisecond, f.Times.OutOfOrderness)
+		f.notef("%d events are late, and will be dead letters: the input is up to %v out of order, time.out_of_orderness is %v", r.EventsLate, time.Duration(r.BehindMillis)*time.Millisecond, f.Times.OutOfOrderness)
 	}
 	if r.EventsAhead > 0 {
-		f.note("%d events are further than time.max_ahead (%v) ahead of their records, and will be dead letters: send them with --timestamps event, or not faster than time passes", r.EventsAhead, f.Times.MaxAhead)
+		f.notef("%d events are further than time.max_ahead (%v) ahead of their records, and will be dead letters: send them with --timestamps event, or not faster than time passes", r.EventsAhead, f.Times.MaxAhead)
 	}
 	if f.EventTime && t.retention > 0 && r.FirstTime != nil && time.Since(*r.FirstTime) > t.retention {
-		f.note("the topic's retention.ms is %v, by the records' timestamps, and the oldest event is older: Kafka will delete it soon; set retention.ms=-1, or leave --timestamps event out", t.retention)
+		f.notef("the topic's retention.ms is %v, by the records' timestamps, and the oldest event is older: Kafka will delete it soon; set retention.ms=-1, or leave --timestamps event out", t.retention)
 	}
 }

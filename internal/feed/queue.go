@@ -38,7 +38,7 @@ func (q *queue) take(now int64) (item, bool) {
 	if len(q.items) == 0 || q.items[0].arrival > now && len(q.items) <= queueMax {
 		return item{}, false
 	}
-	i := heap.Pop(&q.items).(item) //nolint:forcetypeassert // it holds nothing else
+	i := heap.Pop(&q.items).(item) //nolint:forcetypeassert,errcheck // it holds nothing else
 	if i.readable {
 		q.times.remove(i.at)
 	}
@@ -56,7 +56,7 @@ func (q items) Less(i, j int) bool {
 	}
 	return q[i].early < q[j].early
 }
-func (q *items) Push(x any) { *q = append(*q, x.(item)) } //nolint:forcetypeassert // add pushes items
+func (q *items) Push(x any) { *q = append(*q, x.(item)) } //nolint:forcetypeassert,errcheck // add pushes items
 func (q *items) Pop() any {
 	last := len(*q) - 1
 	i := (*q)[last]
@@ -94,7 +94,7 @@ type times []int64
 func (t times) Len() int           { return len(t) }
 func (t times) Swap(i, j int)      { t[i], t[j] = t[j], t[i] }
 func (t times) Less(i, j int) bool { return t[i] < t[j] }
-func (t *times) Push(x any)        { *t = append(*t, x.(int64)) } //nolint:forcetypeassert // add and remove push times
+func (t *times) Push(x any)        { *t = append(*t, x.(int64)) } //nolint:forcetypeassert,errcheck // add and remove push times
 func (t *times) Pop() any {
 	last := len(*t) - 1
 	x := (*t)[last]

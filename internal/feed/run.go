@@ -135,7 +135,7 @@ func newFeed(t *Target, c Config) (*feed, error) {
 	f.report = Report{Topic: t.topic, Partitions: t.partitions}
 	if f.EventTime && t.logAppendTime {
 		f.EventTime = false
-		f.note("--timestamps event has no effect: the topic has message.timestamp.type=LogAppendTime")
+		f.notef("--timestamps event has no effect: the topic has message.timestamp.type=LogAppendTime")
 	}
 	f.lines.Store(c.Skip)
 	f.eventTime.Store(event.NoTime)
@@ -149,7 +149,7 @@ const (
 )
 
 func (f *feed) draw(line int64, what uint64) *rand.Rand {
-	f.pcg.Seed(f.Seed, uint64(line)<<1|what) //nolint:gosec // lines count from 1
+	f.pcg.Seed(f.Seed, uint64(line)<<1|what)
 	return f.random
 }
 
@@ -178,7 +178,7 @@ func (f *feed) all(ctx context.Context, in <-chan []line) error {
 		return err
 	}
 	for i := range f.parts {
-		f.repeat(int32(i), math.MaxInt64, math.MaxInt64) //nolint:gosec // partitions
+		f.repeat(int32(i), math.MaxInt64, math.MaxInt64)
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 type sender struct {
 	client *kgo.Client
 	topic  string
-	ctx    context.Context // outlives the run's by drainTime
+	ctx    context.Context //nolint:containedctx // it is the run's, outliving it by drainTime
 
 	sent, acknowledged, failed, bytes atomic.Int64
 

@@ -92,7 +92,7 @@ func (t *Target) look(ctx context.Context) (batchBytesMax int32, err error) {
 			t.logAppendTime = c.MaybeValue() == "LogAppendTime"
 		case bad != nil:
 		case c.Key == "max.message.bytes":
-			batchBytesMax = int32(min(max(n, 1024), 64<<20)) //nolint:gosec // bounded
+			batchBytesMax = int32(min(max(n, 1024), 64<<20))
 		case c.Key == "message.timestamp.after.max.ms" && n < ageless.Milliseconds():
 			t.aheadMax = time.Duration(n) * time.Millisecond
 		case c.Key == "retention.ms" && n > 0 && n < ageless.Milliseconds():
