@@ -4,10 +4,15 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/millrank/millrank/event"
+	"github.com/millrank/millrank/sim"
 )
 
 // TestOracle: whatever is made up, the oracle counts just the input's events, each once; what was added as a duplicate is one, and so on.
@@ -87,5 +92,72 @@ func TestAhead(t *testing.T) {
 	decisions, _ := decide(t, w.read(report.Sent))
 	if report.EventsAhead == 0 || decisions[event.Future] != report.EventsAhead {
 		t.Errorf("the oracle decides %v; report %+v", decisions, report)
+	}
+}
+
+// TestPunctuate: partitions without events hear how far time is; and no event comes that is older than a punctuation before it, however
+// much disorder there is.
+func TestPunctuate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	c := config()
+	c.Disorder, c.Punctuate = time.Minute, time.Second
+	report := w.run(c, "ndjson", events(2, 1000))
+	newest := make([]int64, partitions)
+	for p, log := range w.read(report.Sent) {
+		told := int64(0)
+		for _, r := range log {
+			switch r := record(t, r); {
+			case r.Kind == sim.Punctuation:
+				told = r.At
+			case r.At <= told:
+				t.Fatalf("partition %d: an event of %d comes after a punctuation of %d", p, r.At, told)
+			default:
+				newest[p] = max(newest[p], r.At-c.Times.OutOfOrderness.Milliseconds())
+			}
+		}
+		newest[p] = max(newest[p], told)
+	}
+	if slices.Min(newest) < report.LastTime.Add(-2*time.Minute).UnixMilli() {
+		t.Errorf("partitions are at %v, the last event is at %v", newest, report.LastTime)
+	}
+
+	w = newWorld(t, nil)
+	c.Disorder = 0
+	text := regexp.MustCompile(`"item-\d+"`).ReplaceAllString(events(2, 300), `"item"`) // one partition has all events
+	for i := range 20 {                                                                 // these go to all
+		text += fmt.Sprintf(`{"event_id":"l%d","item_id":"other-%d","region":"r","timestamp":"2026-03-01T12:00:00Z"}`+"\n", i, i)
+	}
+	report = w.run(c, "ndjson", text)
+	decisions, _ := decide(t, w.read(report.Sent))
+	if report.EventsLate != 20 || decisions[event.Late] != 20 {
+		t.Errorf("the oracle decides %v; report %+v", decisions, report)
+	}
+}
+
+// TestTies: what arrives at the same time stays as it was.
+func TestTies(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	c := config()
+	c.Disorder = time.Millisecond
+	var text strings.Builder
+	for i := range 500 {
+		fmt.Fprintf(&text, `{"event_id":"%d","item_id":"x","region":"r","timestamp":"2026-03-01T12:00:00Z"}`+"\n", i)
+	}
+	report := w.run(c, "ndjson", text.String())
+	back, last := 0, -1
+	for _, r := range slices.Concat(w.read(report.Sent)...) {
+		id, err := strconv.Atoi(record(t, r).EventID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if id < last {
+			back++
+		}
+		last = id
+	}
+	if back > 1 { // those that come at once, then those that come a millisecond later
+		t.Errorf("it goes back %d times", back)
 	}
 }
