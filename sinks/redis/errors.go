@@ -20,6 +20,18 @@ var (
 	ErrTimeout     = errors.New("Redis did not answer in time: it is overloaded or cut off, or Timeout is too short")
 )
 
+// Errors of generations.
+var (
+	ErrActive     = errors.New("this generation is the active one: activate another one first")
+	ErrSuperseded = errors.New("Redis has been told of a later activation, or of another one with this epoch")
+)
+
+// errSwitching is the error of a write that activations have kept from its place.
+var errSwitching = errors.New("generations are being activated; it will do when that is over")
+
+// errUnknown is the error of a write of which nobody knows where it belongs.
+var errUnknown = errors.New("which generation is active is not known yet, neither to Redis nor to Config.Active")
+
 // errNotSent is the error of a call that a failure of an earlier one left out.
 var errNotSent = errors.New("not sent")
 

@@ -53,7 +53,11 @@ const (
 
 // key returns the key of the sentinel in the slot of a tag.
 func (g *guard) key(tag string) string {
-	return fmt.Sprintf("%s{%s}:millrank:written:%d", g.sink.config.Prefix, tag, g.partition)
+	c := &g.sink.config
+	if c.Generation == 0 {
+		return fmt.Sprintf("%s{%s}:millrank:written:%d", c.Prefix, tag, g.partition)
+	}
+	return fmt.Sprintf("%s{%s}:millrank:g%d:written:%d", c.Prefix, tag, c.Generation, g.partition)
 }
 
 // place makes sure that there is a sentinel on each master.

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -62,8 +63,18 @@ func (k Keys) Final() string { return k.board + ":" + final }
 // Default returns the key of the list of the default board's newest window, whatever the board.
 func (k Keys) Default() string { return k.group }
 
-// Meta returns the key of the HASH that describes the list at this key.
-func Meta(key string) string { return "{" + key + "}:meta" }
+// Meta returns the key of the HASH that describes the list at this key, which may be one of Shadow's.
+func Meta(key string) string {
+	if strings.HasPrefix(key, "{") {
+		return key + ":meta"
+	}
+	return "{" + key + "}:meta"
+}
+
+// Shadow returns where a generation's list of a key is while another generation is active: the key itself is the active one's.
+func Shadow(key string, generation uint32) string {
+	return "{" + key + "}:g" + strconv.FormatUint(uint64(generation), 10)
+}
 
 // encode percent-encodes what has a meaning in keys: % and : here, { and } in a cluster.
 func encode(s string) string {

@@ -28,32 +28,100 @@ type Late struct {
 // TTL ago: whatever events come, the keys in Redis are those of a TTL's windows. Only
 // the keys of windows have counts: the others, such as ...:top_k:<board>, show different windows over time.
 func (s *Sink) Late(ctx context.Context, late []Late) error {
-	for _, calls := range s.lateCalls(late) {
-		err := s.run(ctx, calls)
-		for _, c := range calls {
-			switch {
-			case c.err != nil:
-			case c.answer < 0:
-				s.counts.lateOld.Add(int64(len(c.args) - lateArgs))
-			default:
-				s.counts.late.Add(c.answer)
-			}
-		}
-		if err != nil {
+	for _, counts := range s.lateCounts(late) {
+		if err := s.count(ctx, counts); err != nil {
 			return fmt.Errorf("late events were not counted: %w", err)
 		}
 	}
 	return nil
 }
 
-const lateArgs = 3 // that late.lua has before the offsets
+// lateCount is late events of one source partition that one list lacks.
+type lateCount struct {
+	key     string
+	args    []any // of late.lua, the first ones
+	offsets []any // ascending
+}
+
+// count counts where the lists are, as send writes them.
+func (s *Sink) count(ctx context.Context, counts []lateCount) error {
+	if s.config.Generation == 0 {
+		_, err := s.countAt(ctx, counts, s.only)
+		return err
+	}
+	cluster, err := s.clustered(ctx)
+	if err != nil {
+		return err
+	}
+	for try := range switchesMax {
+		at, err := s.where(ctx)
+		if err != nil {
+			return err
+		}
+		if cluster && (at.moving || try > 0) {
+			if err := s.show(ctx, at, lateKeys(counts)); err != nil {
+				return err
+			}
+		}
+		misplaced, err := s.countAt(ctx, counts, func(key string) place { return s.place(key, at, cluster) })
+		if err != nil {
+			return err
+		}
+		if cluster || len(misplaced) > 0 {
+			after, err := s.readPointer(ctx)
+			if err != nil {
+				return err
+			}
+			if cluster && after.epoch != at.epoch {
+				misplaced = counts
+			}
+		}
+		s.counts.misplaced.Add(int64(len(misplaced)))
+		if counts = misplaced; len(counts) == 0 {
+			return nil
+		}
+	}
+	return errSwitching
+}
+
+// lateKeys returns the keys of counts, each once.
+func lateKeys(counts []lateCount) []string {
+	keys := make([]string, len(counts))
+	for i := range counts {
+		keys[i] = counts[i].key
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+// countAt returns the counts that belong somewhere else.
+func (s *Sink) countAt(ctx context.Context, counts []lateCount, to func(key string) place) (misplaced []lateCount, err error) {
+	calls := make([]*call, len(counts))
+	for i, c := range counts {
+		p := to(c.key)
+		calls[i] = &call{script: lateScript, keys: p.keys[1:], args: slices.Concat(c.args, []any{p.generation, p.asOf}, c.offsets)}
+	}
+	err = s.run(ctx, calls)
+	for i, c := range calls {
+		switch {
+		case c.err != nil:
+		case c.answer == answerSuperseded:
+			misplaced = append(misplaced, counts[i])
+		case c.answer < 0:
+			s.counts.lateOld.Add(int64(len(counts[i].offsets)))
+		default:
+			s.counts.late.Add(c.answer)
+		}
+	}
+	return misplaced, err
+}
 
 // lateOffsets is how many offsets a call has at most.
 const lateOffsets = 5000
 
-// lateCalls returns the calls that count events: for each list and source partition the offsets, ascending. What is too
+// lateCounts returns what is to be counted: for each list and source partition the offsets, ascending. What is too
 // much for one call goes on in the next round, which is only run when the one before has been answered.
-func (s *Sink) lateCalls(late []Late) [][]*call {
+func (s *Sink) lateCounts(late []Late) [][]lateCount {
 	type counter struct {
 		key       string
 		source    string
@@ -86,21 +154,21 @@ func (s *Sink) lateCalls(late []Late) [][]*call {
 		}
 	}
 	expired := s.config.Now().Add(-s.config.TTL).UnixMilli()
-	var rounds [][]*call
+	var rounds [][]lateCount
 	for _, c := range all {
 		slices.Sort(c.offsets)
 		offsets := slices.Compact(c.offsets)
+		args := []any{"late_through:" + c.source + ":" + strconv.Itoa(int(c.partition)), decimal(s.config.TTL.Milliseconds()), flag(c.end > expired)}
 		round := 0
 		for part := range slices.Chunk(offsets, lateOffsets) {
-			args := make([]any, 0, lateArgs+len(part))
-			args = append(args, "late_through:"+c.source+":"+strconv.Itoa(int(c.partition)), decimal(s.config.TTL.Milliseconds()), flag(c.end > expired))
+			count := lateCount{key: c.key, args: args}
 			for _, offset := range part {
-				args = append(args, decimal(offset))
+				count.offsets = append(count.offsets, decimal(offset))
 			}
 			if round == len(rounds) {
 				rounds = append(rounds, nil)
 			}
-			rounds[round] = append(rounds[round], &call{script: lateScript, keys: []string{Meta(c.key)}, args: args})
+			rounds[round] = append(rounds[round], count)
 			round++
 		}
 	}

@@ -108,18 +108,81 @@ func (w *Writer) changes(targets []target) []*change {
 	return changes
 }
 
-// send writes changes, those whose deltas don't fit a second time, as whole lists. lost says that Redis lacked
-// something that the writer remembers.
-func (w *Writer) send(ctx context.Context, changes []*change, watermark int64, now time.Time) (lost bool, err error) {
+// switchesMax is how often lists are written anew, since a generation was activated meanwhile.
+const switchesMax = 5
+
+// send writes lists where they belong. lost says that Redis lacked something that the writer remembers.
+//
+// On a single server a script refuses to write where a list doesn't belong. In a cluster it sees what others have written in the same slot only; so it
+// is asked afterwards whether another generation was activated meanwhile. Then what was written is in the wrong place, maybe, and what looked lost
+// has only moved: all is written once more.
+func (w *Writer) send(ctx context.Context, targets []target, watermark int64, now time.Time) (lost bool, err error) {
+	s := w.sink
+	changes := w.changes(targets)
+	if s.config.Generation == 0 {
+		_, lost, err = w.sendTo(ctx, changes, s.only, watermark, now)
+		return lost, err
+	}
+	cluster, err := s.clustered(ctx)
+	if err != nil {
+		return false, err
+	}
+	for try := range switchesMax {
+		at, err := s.where(ctx)
+		if err != nil {
+			return lost, err
+		}
+		if cluster && (at.moving || try > 0) {
+			if err := s.show(ctx, at, keysOf(changes)); err != nil {
+				return lost, err
+			}
+		}
+		misplaced, lacked, err := w.sendTo(ctx, changes, func(key string) place { return s.place(key, at, cluster) }, watermark, now)
+		if err == nil && len(changes) > 0 && (cluster || len(misplaced) > 0) {
+			var after pointer
+			if after, err = s.readPointer(ctx); cluster && after.epoch != at.epoch {
+				misplaced, lacked = changes, false
+			}
+		}
+		lost = lost || lacked
+		s.counts.misplaced.Add(int64(len(misplaced)))
+		if err != nil || len(misplaced) == 0 {
+			return lost, err
+		}
+		if cluster {
+			for _, c := range misplaced {
+				w.memory.drop(c.key)
+				c.base = nil
+			}
+		}
+		changes = misplaced
+	}
+	return lost, errSwitching
+}
+
+func keysOf(changes []*change) []string {
+	keys := make([]string, len(changes))
+	for i, c := range changes {
+		keys[i] = c.key
+	}
+	return keys
+}
+
+// sendTo writes changes, those whose deltas don't fit a second time, as whole lists. It returns those that belong somewhere else.
+func (w *Writer) sendTo(ctx context.Context, changes []*change, to func(key string) place, watermark int64, now time.Time) (misplaced []*change, lost bool, err error) {
 	for len(changes) > 0 && err == nil {
 		calls := make([]*call, len(changes))
 		for i, c := range changes {
-			c.call = w.call(c, watermark, now)
+			c.call = w.call(c, to(c.key), watermark, now)
 			calls[i] = c.call
 		}
 		err = w.sink.run(ctx, calls)
 		var again []*change
 		for _, c := range changes {
+			if c.call.err == nil && c.call.answer == statusMisplaced {
+				misplaced = append(misplaced, c)
+				continue
+			}
 			resend, lacked := w.settle(c, now)
 			lost = lost || lacked
 			if resend {
@@ -129,7 +192,7 @@ func (w *Writer) send(ctx context.Context, changes []*change, watermark int64, n
 		}
 		changes = again
 	}
-	return lost, err
+	return misplaced, lost, err
 }
 
 // What list.lua answers.
@@ -140,6 +203,7 @@ const (
 	statusOtherBase   = 4
 	statusLost        = 5
 	statusWrittenLost = 6
+	statusMisplaced   = 7
 )
 
 // settle takes in what came of a change: whether it must be sent again as a whole, and whether Redis lacked what
@@ -186,7 +250,7 @@ func (w *Writer) settle(c *change, now time.Time) (resend, lost bool) {
 }
 
 // call makes the call of list.lua, which says what its arguments are.
-func (w *Writer) call(c *change, watermark int64, now time.Time) *call {
+func (w *Writer) call(c *change, to place, watermark int64, now time.Time) *call {
 	var gone []string
 	changed := c.entries
 	baseStart, baseRevision, baseCard := "", "", ""
@@ -201,20 +265,21 @@ func (w *Writer) call(c *change, watermark int64, now time.Time) *call {
 	} else {
 		c.whole = true
 	}
-	args := make([]any, 0, 17+len(gone)+2*len(changed))
+	args := make([]any, 0, 19+len(gone)+2*len(changed))
 	args = append(args,
 		formatTime(c.list.Start), decimal(c.list.Revision), decimal(w.sink.config.TTL.Milliseconds()), flag(c.whole),
 		baseStart, baseRevision, baseCard,
 		strconv.Itoa(len(c.entries)), strconv.Itoa(len(gone)), flag(!c.alias),
 		formatTime(c.list.End), formatTime(watermark), flag(c.list.Final), formatTime(now.UnixMilli()),
-		flag(c.list.Exact), formatScore(c.list.MaxError), decimal(c.list.Duplicates))
+		flag(c.list.Exact), formatScore(c.list.MaxError), decimal(c.list.Duplicates),
+		to.generation, to.asOf)
 	for _, item := range gone {
 		args = append(args, item)
 	}
 	for _, e := range changed {
 		args = append(args, formatScore(e.Score), e.Item)
 	}
-	return &call{script: listScript, keys: []string{c.key, Meta(c.key)}, args: args}
+	return &call{script: listScript, keys: to.keys, args: args}
 }
 
 func decimal(n int64) string { return strconv.FormatInt(n, 10) }

@@ -20,6 +20,21 @@ var guardSource string
 //go:embed late.lua
 var lateSource string
 
+//go:embed move.lua
+var moveSource string
+
+//go:embed activate.lua
+var activateSource string
+
+//go:embed show.lua
+var showSource string
+
+//go:embed point.lua
+var pointSource string
+
+//go:embed drop.lua
+var dropSource string
+
 // script is a Lua script, and what EVALSHA calls it.
 type script struct{ source, sha string }
 
@@ -32,6 +47,11 @@ var (
 	listScript  = newScript(listSource)
 	guardScript = newScript(guardSource)
 	lateScript  = newScript(lateSource)
+
+	activateScript = newScript(moveSource + activateSource)
+	showScript     = newScript(moveSource + showSource)
+	pointScript    = newScript(pointSource)
+	dropScript     = newScript(dropSource)
 )
 
 // call is one run of a script, and what came of it.

@@ -31,12 +31,19 @@
 //	final        1 once the window has closed; a later revision can still correct it
 //	revision     the rankings offset that it is as of
 //	updated_at   when it was written, by the writer's clock
+//	generation   the run over the source that it is of, where there are generations
 //	exact        0 if a score can be wrong, by at most max_error
 //	duplicates   events dropped as duplicates in this group and window
 //	late         events that came too late to be counted; with the keys of windows only, not with the three above.
 //	             late_through:<source>:<partition> is how far they have been counted
 //
 // Late counts hold from when Redis was last empty; the history has them all.
+//
+// # Generations
+//
+// With Config.Generation several runs over the source write side by side. The keys above are the active one's; another one's list of key X is at {X}:gN, which
+// Shadow returns, and its meta at {X}:gN:meta. Activate switches. On a single server that is one step: one MULTI never reads two
+// generations. In a cluster, each list and its meta move together.
 //
 // # Order and repetition
 //
@@ -65,8 +72,13 @@ type Config struct {
 	// should refuse writes when it is full (maxmemory-policy noeviction): what it evicted
 	// would be found missing, and written again, for ever.
 	Client goredis.UniversalClient
-	// Prefix stands in front of all keys, such as "g1:" for a generation. It holds no { or }.
+	// Prefix stands in front of all keys. It holds no { or }. Whoever else uses this Redis must have another one.
 	Prefix string
+	// Generation is the run over the source whose lists are written. 0 means that there are no generations: all is public at once.
+	Generation uint32
+	// Active says which generation is to be public, as far as this process knows, and the epoch of that activation, which grows by each: 0 where it knows
+	// of none. It is called often, and by several goroutines. It is due with a Generation.
+	Active func() (generation uint32, epoch int64)
 	// DefaultBoard is the board whose newest window is also at ...:top_k. "" means the first of Boards.
 	DefaultBoard string
 	// Boards are the boards whose lists are written. Windows must start at whole seconds.
@@ -106,6 +118,9 @@ func (c Config) Validate() error {
 	}
 	if strings.ContainsAny(c.Prefix, "{}") {
 		fail("Prefix is %q; it must not hold { or }, which say what a key's cluster slot is", c.Prefix)
+	}
+	if c.Generation != 0 && c.Active == nil {
+		fail("Active is missing; with a Generation it must say which one is to be public")
 	}
 	if c.Timeout < 0 {
 		fail("Timeout is %v; it must not be negative", c.Timeout)
@@ -187,6 +202,9 @@ type Sink struct {
 	config Config
 	boards map[string]*operators.Board
 	counts counts
+
+	standing   standing
+	activating chan struct{} // holds one while this process activates
 }
 
 // New returns the sink for these settings. It doesn't connect. An error says all that is wrong with the settings.
@@ -194,7 +212,7 @@ func New(config Config) (*Sink, error) {
 	if err := config.Validate(); err != nil {
 		return nil, fmt.Errorf("Redis sink: %w", err)
 	}
-	s := &Sink{config: config.withDefaults(), boards: map[string]*operators.Board{}}
+	s := &Sink{config: config.withDefaults(), boards: map[string]*operators.Board{}, activating: make(chan struct{}, 1)}
 	for i := range s.config.Boards.Boards {
 		board := &s.config.Boards.Boards[i]
 		s.boards[board.Name] = board
@@ -215,13 +233,15 @@ type Stats struct {
 	Resent    int64 // deltas whose base wasn't there, so that the whole list was sent
 	Lost      int64 // keys and sentinels that Redis has lost
 	Forgotten int64 // keys that writers have forgotten, since Remember was reached
+	Moved     int64 // lists moved when a generation was activated
+	Misplaced int64 // keys that were not written at first, since another generation had been activated
 	Late      int64 // late events counted, once for each list that they are missing from
 	LateOld   int64 // late events not counted, since their list is older than TTL and not there
 }
 
 // counts is Stats, as it is counted.
 type counts struct {
-	pipelines, commands, bytes, lists, whole, deltas, repeats, older, resent, lost, forgotten, late, lateOld atomic.Int64
+	pipelines, commands, bytes, lists, whole, deltas, repeats, older, resent, lost, forgotten, moved, misplaced, late, lateOld atomic.Int64
 }
 
 // Stats returns the counts.
@@ -230,6 +250,6 @@ func (s *Sink) Stats() Stats {
 	return Stats{
 		Pipelines: c.pipelines.Load(), Commands: c.commands.Load(), Bytes: c.bytes.Load(), Lists: c.lists.Load(),
 		Whole: c.whole.Load(), Deltas: c.deltas.Load(), Repeats: c.repeats.Load(), Older: c.older.Load(),
-		Resent: c.resent.Load(), Lost: c.lost.Load(), Forgotten: c.forgotten.Load(), Late: c.late.Load(), LateOld: c.lateOld.Load(),
+		Resent: c.resent.Load(), Lost: c.lost.Load(), Forgotten: c.forgotten.Load(), Moved: c.moved.Load(), Misplaced: c.misplaced.Load(), Late: c.late.Load(), LateOld: c.lateOld.Load(),
 	}
 }

@@ -67,6 +67,43 @@ func spreadTags() []string {
 	return tags
 }
 
+// clustered reports whether this is a cluster, whose scripts reach one slot's keys only.
+func (s *Sink) clustered(ctx context.Context) (bool, error) {
+	if _, single := s.config.Client.(*goredis.Client); single {
+		return false, nil
+	}
+	st := &s.standing
+	st.mu.Lock()
+	known := st.cluster
+	st.mu.Unlock()
+	if known != nil {
+		return *known, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.config.Timeout)
+	defer cancel()
+	_, cluster, err := s.askSlots(ctx)
+	if err != nil {
+		return false, err
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.cluster = &cluster
+	return cluster, nil
+}
+
+// askSlots returns who has which slots, or false where there is no cluster.
+func (s *Sink) askSlots(ctx context.Context) (ranges []goredis.ClusterSlot, cluster bool, err error) {
+	ranges, err = s.config.Client.ClusterSlots(ctx).Result()
+	switch {
+	case err == nil:
+		return ranges, true, nil
+	case strings.Contains(err.Error(), "cluster support disabled"): // a client for Sentinel's replicas looks like a cluster's, too
+		return nil, false, nil
+	default:
+		return nil, false, explain(fmt.Errorf("asking the cluster who has which slots: %w", err))
+	}
+}
+
 // tags returns tags such that there is one in a slot of each master.
 func (s *Sink) tags(ctx context.Context) ([]string, error) {
 	if _, single := s.config.Client.(*goredis.Client); single {
@@ -74,13 +111,12 @@ func (s *Sink) tags(ctx context.Context) ([]string, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.config.Timeout)
 	defer cancel()
-	ranges, err := s.config.Client.ClusterSlots(ctx).Result()
+	ranges, cluster, err := s.askSlots(ctx)
 	if err != nil {
-		// A client for Sentinel's replicas looks like a cluster's, too.
-		if strings.Contains(err.Error(), "cluster support disabled") {
-			return spreadTags()[:1], nil
-		}
-		return nil, explain(fmt.Errorf("asking the cluster who has which slots: %w", err))
+		return nil, err
+	}
+	if !cluster {
+		return spreadTags()[:1], nil
 	}
 	return clusterTags(ranges), nil
 }

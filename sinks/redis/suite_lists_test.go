@@ -109,6 +109,12 @@ func testMeta(t *testing.T, w *world) {
 		"start": rfc(base), "end": rfc(base + minute), "watermark": "", "final": "0", "revision": "7", "updated_at": "2026-09-18T14:00:12.345Z",
 		"exact": "0", "max_error": "1.5", "duplicates": "3", "late": "0",
 	}
+	if w.generation > 0 {
+		want["generation"] = "1"
+		if w.kind == "cluster" {
+			want["epoch"] = "1"
+		}
+	}
 	checkMeta := func(key string) {
 		t.Helper()
 		meta, err := w.client.HGetAll(t.Context(), "{"+w.prefix+key+"}:meta").Result()

@@ -33,14 +33,32 @@ func TestSink(t *testing.T) {
 		{"lost and written", testLostAndWritten},
 		{"filler", testFiller}, {"check", testCheck}, {"late", testLate}, {"late and old", testLateOld}, {"wrong type", testWrongType},
 	}
+	ofGenerations := []struct {
+		name string
+		test func(t *testing.T, w *world)
+	}{
+		{"generations", testGenerations}, {"generations' late counts", testGenerationsLate}, {"generations' steps", testGenerationsSteps}, {"neighbors", testNeighbors},
+	}
 	run := func(name string, addrs func(t *testing.T) []string) {
 		t.Run(name, func(t *testing.T) {
 			w := &world{addrs: addrs(t), kind: name}
 			w.client = connect(t, w.addrs)
 			for i, test := range tests {
+				for generation := range uint32(2) { // 0 is none
+					if generation > 0 && name == "embedded" {
+						continue // as on a single real server
+					}
+					t.Run(test.name+[]string{"", ", of a generation"}[generation], func(t *testing.T) {
+						each := *w
+						each.generation, each.prefix = generation, fmt.Sprintf("t%d.%d:", i, generation)
+						test.test(t, &each)
+					})
+				}
+			}
+			for i, test := range ofGenerations {
 				t.Run(test.name, func(t *testing.T) {
 					each := *w
-					each.prefix = fmt.Sprintf("t%d:", i)
+					each.prefix = fmt.Sprintf("[g?*]%d:", i)
 					test.test(t, &each)
 				})
 			}
@@ -78,6 +96,8 @@ type world struct {
 	kind   string
 	client goredis.UniversalClient
 	prefix string
+
+	generation uint32 // which is active; 0: none
 }
 
 // base is a window's start, for tests that don't care which.
@@ -103,6 +123,9 @@ func boards() operators.Boards {
 func (w *world) sink(t *testing.T, change func(c *redis.Config)) *redis.Sink {
 	t.Helper()
 	c := redis.Config{Client: w.client, Prefix: w.prefix, Boards: boards()}
+	if w.generation > 0 {
+		c.Generation, c.Active = w.generation, func() (uint32, int64) { return w.generation, 1 }
+	}
 	if change != nil {
 		change(&c)
 	}

@@ -72,7 +72,7 @@ func (w *Writer) write(ctx context.Context, asOf, watermark int64, lists []event
 			return err
 		}
 	}
-	lost, err := w.send(ctx, w.changes(targets), watermark, now)
+	lost, err := w.send(ctx, targets, watermark, now)
 	if w.guard == nil {
 		return err
 	}
