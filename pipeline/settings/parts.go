@@ -75,7 +75,7 @@ func (s Settings) Connection() microbatch.Connection {
 	return microbatch.Connection{
 		BootstrapServers: k.BootstrapServers, ClientID: k.ClientID, ClientRack: k.ClientRack, SecurityProtocol: k.SecurityProtocol,
 		CAFile: k.SSLCALocation, CertificateFile: k.SSLCertificateLocation, KeyFile: k.SSLKeyLocation,
-		SASLMechanism: k.SASLMechanism, Username: k.SASLUsername, Password: k.SASLPassword, RequestTimeout: k.RequestTimeout.Std(),
+		SASLMechanism: k.SASLMechanism, Username: k.SASLUsername, Password: string(k.SASLPassword), RequestTimeout: k.RequestTimeout.Std(),
 	}
 }
 
@@ -153,8 +153,8 @@ func (b Board) operator() operators.Board {
 func (s Settings) RedisOptions() (*goredis.UniversalOptions, error) {
 	r := s.Redis
 	o := &goredis.UniversalOptions{
-		Addrs: r.Addresses, MasterName: r.MasterName, Username: r.Username, Password: r.Password,
-		SentinelUsername: r.SentinelUsername, SentinelPassword: r.SentinelPassword, DB: r.DB, ClientName: s.Kafka.ClientID,
+		Addrs: r.Addresses, MasterName: r.MasterName, Username: r.Username, Password: string(r.Password),
+		SentinelUsername: r.SentinelUsername, SentinelPassword: string(r.SentinelPassword), DB: r.DB, ClientName: s.Kafka.ClientID,
 		ContextTimeoutEnabled: true, DialTimeout: r.Timeout.Std(), DialerRetries: 1,
 	}
 	if !r.TLS.Enabled {

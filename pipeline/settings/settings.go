@@ -33,7 +33,7 @@ type Settings struct {
 
 // Kafka is how to reach Kafka, and how the consumer groups behave.
 type Kafka struct {
-	BootstrapServers []string `yaml:"bootstrap_servers" validate:"required,min=1,dive,hostname_port" doc:"Brokers to begin with, host:port each"`
+	BootstrapServers []string `yaml:"bootstrap_servers" validate:"required,min=1,dive,hostport" doc:"Brokers to begin with, host:port each"`
 	ClientID         string   `yaml:"client_id" doc:"Name of this client in the brokers' logs and quotas"`
 	ClientRack       string   `yaml:"client_rack" doc:"Where this process is; fetches go to a replica there"`
 	SecurityProtocol string   `yaml:"security_protocol" validate:"oneof=PLAINTEXT SSL SASL_PLAINTEXT SASL_SSL" doc:"How connections are secured"`
@@ -44,7 +44,7 @@ type Kafka struct {
 
 	SASLMechanism    string `yaml:"sasl_mechanism" validate:"omitempty,oneof=PLAIN SCRAM-SHA-256 SCRAM-SHA-512" doc:"How to log in"`
 	SASLUsername     string `yaml:"sasl_username" doc:"Who logs in"`
-	SASLPassword     string `yaml:"sasl_password" secret:"true" doc:"Password. Better: sasl_password_file, or the environment"`
+	SASLPassword     Secret `yaml:"sasl_password" secret:"true" doc:"Password. Better: sasl_password_file, or the environment"`
 	SASLPasswordFile string `yaml:"sasl_password_file" validate:"omitempty,file" doc:"File that holds the password"`
 
 	GroupInstanceID string   `yaml:"group_instance_id" doc:"Static membership: another value for each process, the same after a restart. A restart within the session timeout moves no partition"`
@@ -64,7 +64,7 @@ type Source struct {
 
 	TimeMin        Time3339 `yaml:"time_min" doc:"Event times before this are malformed: catches seconds where milliseconds are due"`
 	TimeMax        Time3339 `yaml:"time_max" doc:"Event times from this on are malformed"`
-	RecordBytesMax Bytes    `yaml:"record_bytes_max" validate:"min=64" doc:"Larger records are malformed"`
+	RecordBytesMax Bytes    `yaml:"record_bytes_max" validate:"min=64,max=66000000" doc:"Larger records are malformed"`
 }
 
 // Fields says where in an event its parts are.
@@ -89,27 +89,27 @@ type Dimension struct {
 
 // Time is event time. Most of it decides results: a change takes a new generation.
 type Time struct {
-	Pane            Duration `yaml:"pane" validate:"duration_min=1s" doc:"The smallest slice that is counted; all windows are made of whole panes"`
-	OutOfOrderness  Duration `yaml:"out_of_orderness" validate:"duration_min=0s" doc:"How far events may be behind the newest one of their partition; the watermark runs so far behind"`
-	AllowedLateness Duration `yaml:"allowed_lateness" validate:"duration_min=0s" doc:"How long after its end, by the watermark, a pane still takes events. What is later goes to the dead letters"`
-	MaxAhead        Duration `yaml:"max_ahead" validate:"duration_min=0s" doc:"How far an event may be ahead of its record's timestamp. What is further goes to the dead letters"`
+	Pane            Duration `yaml:"pane" validate:"duration_min=1s,duration_max=400d,whole_ms" doc:"The smallest slice that is counted; all windows are made of whole panes"`
+	OutOfOrderness  Duration `yaml:"out_of_orderness" validate:"duration_min=0s,duration_max=400d,whole_ms" doc:"How far events may be behind the newest one of their partition; the watermark runs so far behind"`
+	AllowedLateness Duration `yaml:"allowed_lateness" validate:"duration_min=0s,duration_max=400d,whole_ms" doc:"How long after its end, by the watermark, a pane still takes events. What is later goes to the dead letters"`
+	MaxAhead        Duration `yaml:"max_ahead" validate:"duration_min=0s,duration_max=400d,whole_ms" doc:"How far an event may be ahead of its record's timestamp. What is further goes to the dead letters"`
 	IdleTimeout     Duration `yaml:"idle_timeout" validate:"duration_min=100ms" doc:"A partition without records for so long doesn't hold time back"`
-	ReviseFor       Duration `yaml:"revise_for" validate:"duration_min=0s" doc:"How long a final window can still be revised, when an idle partition wakes up"`
+	ReviseFor       Duration `yaml:"revise_for" validate:"duration_min=0s,duration_max=400d,whole_ms" doc:"How long a final window can still be revised, when an idle partition wakes up"`
 }
 
 // Dedup is how long an event ID is remembered.
 type Dedup struct {
-	Horizon  Duration `yaml:"horizon" validate:"duration_min=1s" doc:"A repeat within so much event time of its partition is dropped"`
-	Segments int      `yaml:"segments" validate:"min=1,max=1024" doc:"The horizon is forgotten in so many steps"`
-	Records  int64    `yaml:"records" validate:"min=1024" doc:"However slowly time passes, at most about so many records back: bounds memory"`
+	Horizon  Duration `yaml:"horizon" validate:"duration_min=1s,duration_max=400d,whole_ms" doc:"A repeat within so much event time of its partition is dropped"`
+	Segments int      `yaml:"segments" validate:"min=1,max=1000" doc:"The horizon is forgotten in so many steps"`
+	Records  int64    `yaml:"records" validate:"min=1024,max=1900000000" doc:"However slowly time passes, at most about so many records back: bounds memory"`
 }
 
 // Board is a leaderboard.
 type Board struct {
 	Name     string   `yaml:"name" validate:"required,board" doc:"Name, in Redis keys"`
 	Measure  string   `yaml:"measure" validate:"oneof=count sum average" doc:"What items are ranked by"`
-	Window   Duration `yaml:"window" validate:"duration_min=1s" doc:"How long a window is"`
-	Slide    Duration `yaml:"slide" validate:"duration_min=0s" doc:"How far apart windows begin. 0: one after the other"`
+	Window   Duration `yaml:"window" validate:"required,duration_min=1s,duration_max=400d" doc:"How long a window is"`
+	Slide    Duration `yaml:"slide" validate:"duration_min=0s,duration_max=400d" doc:"How far apart windows begin. 0: one after the other"`
 	Offset   Duration `yaml:"offset" doc:"Where windows begin, from midnight UTC: -1h for days that begin at 23:00"`
 	K        int      `yaml:"k" validate:"min=1,max=10000" doc:"How many items a list has"`
 	Order    string   `yaml:"order" validate:"oneof=top bottom" doc:"Which end comes first"`
@@ -128,7 +128,7 @@ type Topics struct {
 // Topic is an internal topic.
 type Topic struct {
 	Partitions int      `yaml:"partitions" validate:"min=1,max=32768" doc:"How many. Another number takes a new generation"`
-	Retention  Duration `yaml:"retention" validate:"duration_min=0s" doc:"How long records are kept (retention.ms). 0: what is needed, which 'millrank validate' prints"`
+	Retention  Duration `yaml:"retention" validate:"duration_min=0s" doc:"How long records are kept (retention.ms). 0: what is needed and a day more, which 'millrank validate' prints"`
 }
 
 // DeadLetters is the dead-letter topic, which all generations share.
@@ -136,24 +136,25 @@ type DeadLetters struct {
 	Name            string   `yaml:"name" validate:"omitempty,topic" doc:"Its name. Empty: <source.topic>.dead-letters"`
 	Partitions      int      `yaml:"partitions" validate:"min=1,max=32768" doc:"How many, when it is created"`
 	Retention       Duration `yaml:"retention" validate:"duration_min=0s" doc:"How long they are kept, when it is created. 0: the brokers' default"`
-	MaxMessageBytes Bytes    `yaml:"max_message_bytes" validate:"min=1024" doc:"The largest dead letter: a record of the source with its headers must fit (max.message.bytes)"`
+	MaxMessageBytes Bytes    `yaml:"max_message_bytes" validate:"min=1024,max=67108864" doc:"The largest dead letter: a record of the source with its headers must fit (max.message.bytes)"`
 }
 
 // Redis is where leaderboards are written.
 type Redis struct {
-	Addresses        []string `yaml:"addresses" validate:"dive,hostname_port" doc:"A server; nodes of a cluster; or, with master_name, Sentinels. Empty: no leaderboards in Redis"`
-	MasterName       string   `yaml:"master_name" doc:"Name of the master that Sentinels watch"`
-	Username         string   `yaml:"username" doc:"ACL user"`
-	Password         string   `yaml:"password" secret:"true" doc:"Password. Better: password_file, or the environment"`
-	PasswordFile     string   `yaml:"password_file" validate:"omitempty,file" doc:"File that holds the password"`
-	SentinelUsername string   `yaml:"sentinel_username" doc:"ACL user at the Sentinels"`
-	SentinelPassword string   `yaml:"sentinel_password" secret:"true" doc:"Password at the Sentinels"`
-	DB               int      `yaml:"db" validate:"min=0" doc:"Database of a single server"`
-	TLS              TLS      `yaml:"tls" doc:"Encryption"`
-	Prefix           string   `yaml:"prefix" validate:"excludesall={}" doc:"Stands in front of all keys, such as shop:"`
-	DefaultBoard     string   `yaml:"default_board" doc:"Board of the keys that name none (global:top_k). Empty: the first"`
-	TTL              Duration `yaml:"ttl" validate:"duration_min=0s" doc:"How long a key stays after it was written last. 0: 48h, or more where windows need it"`
-	Timeout          Duration `yaml:"timeout" validate:"duration_min=100ms" doc:"How long a round trip may take"`
+	Addresses            []string `yaml:"addresses" validate:"dive,hostport" doc:"A server; nodes of a cluster; or, with master_name, Sentinels. Empty: no leaderboards in Redis, and neither leaderboard nor late runs"`
+	MasterName           string   `yaml:"master_name" doc:"Name of the master that Sentinels watch"`
+	Username             string   `yaml:"username" doc:"ACL user"`
+	Password             Secret   `yaml:"password" secret:"true" doc:"Password. Better: password_file, or the environment"`
+	PasswordFile         string   `yaml:"password_file" validate:"omitempty,file" doc:"File that holds the password"`
+	SentinelUsername     string   `yaml:"sentinel_username" doc:"ACL user at the Sentinels"`
+	SentinelPassword     Secret   `yaml:"sentinel_password" secret:"true" doc:"Password at the Sentinels. Better: sentinel_password_file, or the environment"`
+	SentinelPasswordFile string   `yaml:"sentinel_password_file" validate:"omitempty,file" doc:"File that holds the password"`
+	DB                   int      `yaml:"db" validate:"min=0" doc:"Database of a single server"`
+	TLS                  TLS      `yaml:"tls" doc:"Encryption"`
+	Prefix               string   `yaml:"prefix" validate:"excludesall={}" doc:"Stands in front of all keys, such as shop:"`
+	DefaultBoard         string   `yaml:"default_board" doc:"Board of the keys that name none (global:top_k). Empty: the first"`
+	TTL                  Duration `yaml:"ttl" validate:"duration_min=0s" doc:"How long a key stays after it was written last. 0: 48h, or more where windows need it"`
+	Timeout              Duration `yaml:"timeout" validate:"duration_min=100ms" doc:"How long a round trip may take"`
 }
 
 // TLS is how a connection is encrypted.
@@ -176,7 +177,7 @@ type Flush struct {
 type Limits struct {
 	RankItems       int      `yaml:"rank_items" validate:"eq=0|min=1000" doc:"Cells that a shard holds, one for each pane, group, item and source partition. 0: any number. Where they don't suffice, the lightest go, and lists say by how much they can be off"`
 	BatchRecords    int      `yaml:"batch_records" validate:"min=1,max=1000000" doc:"Records that are read together"`
-	BatchBytes      Bytes    `yaml:"batch_bytes" validate:"min=1024" doc:"Bytes that are read together"`
+	BatchBytes      Bytes    `yaml:"batch_bytes" validate:"min=1024,max=1073741824" doc:"Bytes that are read together"`
 	PendingCells    int      `yaml:"pending_cells" validate:"min=1000" doc:"When so many cells of a partition wait for Kafka, reading stops until there are fewer"`
 	PendingLists    int      `yaml:"pending_lists" validate:"min=100" doc:"When so many lists of a partition wait for Kafka or Redis, reading stops until there are fewer"`
 	DeadLetterShare float64  `yaml:"dead_letter_share" validate:"min=0,max=1" doc:"When more than this share of a partition's records is malformed or from the future, its reading pauses: a producer or the mapping is broken, and the dead letters would fill up. 0 or 1: never"`

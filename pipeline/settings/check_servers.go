@@ -1,0 +1,156 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+)
+
+// secrets reads the files that hold secrets.
+func (c *checker) secrets() {
+	s := c.settings
+	for _, f := range []struct {
+		path, name string
+		secret     *Secret
+	}{
+		{"kafka.sasl_password", s.Kafka.SASLPasswordFile, &s.Kafka.SASLPassword},
+		{"redis.password", s.Redis.PasswordFile, &s.Redis.Password},
+		{"redis.sentinel_password", s.Redis.SentinelPasswordFile, &s.Redis.SentinelPassword},
+	} {
+		if f.name == "" {
+			continue
+		}
+		file := f.path + "_file"
+		c.wrong(*f.secret != "", file, "one of the two", "is given, and so is %s%s", f.path, c.at(f.path))
+		text, err := os.ReadFile(f.name)
+		if err != nil { // the tags' rule has found it, too
+			continue
+		}
+		secret := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
+		c.wrong(secret == "", file, "a file that holds the password", "%q is empty", f.name)
+		if *f.secret == "" {
+			*f.secret = Secret(secret)
+		}
+	}
+}
+
+// at says where a setting stands, in brackets.
+func (c *checker) at(path string) string {
+	if p, ok := c.places[path]; ok {
+		return " (" + p.String() + ")"
+	}
+	return ""
+}
+
+// kafka checks what goes with security_protocol, and the certificates. microbatch names settings as Kafka does, before a colon.
+func (c *checker) kafka() {
+	k := c.settings.Kafka
+	c.wrong(k.SASLPasswordFile != "" && !strings.HasPrefix(k.SecurityProtocol, "SASL_"), "kafka.sasl_password_file", "none, or kafka.security_protocol SASL_SSL or SASL_PLAINTEXT",
+		"given, but kafka.security_protocol is %s", k.SecurityProtocol)
+	for _, text := range each(c.settings.Connection().Validate()) {
+		names, what, _ := strings.Cut(text, ": ")
+		name, _, _ := strings.Cut(names, ",")
+		name, _, _ = strings.Cut(name, " ")
+		path := "kafka." + strings.ReplaceAll(name, ".", "_")
+		if indexOf(section("kafka"), strings.TrimPrefix(path, "kafka.")) < 0 {
+			path, what = "kafka", text
+		}
+		_, bad := c.missing(path)
+		if bad {
+			continue
+		}
+		c.wrong(true, path, "", "%s", kafkaNames(what))
+	}
+}
+
+// missing reports whether a password is said to be missing that can't be read: one message is enough.
+func (c *checker) missing(path string) (Problem, bool) {
+	for _, p := range c.problems {
+		if p.Key == path+"_file" {
+			return p, true
+		}
+	}
+	return Problem{}, false
+}
+
+// kafkaNames puts our names of settings for Kafka's.
+func kafkaNames(text string) string {
+	for _, k := range section("kafka") {
+		if theirs := strings.ReplaceAll(k.name, "_", "."); theirs != k.name {
+			text = strings.ReplaceAll(text, theirs, "kafka."+k.name)
+		}
+	}
+	return strings.ReplaceAll(text, " or OAUTHBEARER", "")
+}
+
+// section returns a section's keys.
+func section(name string) []key {
+	keys := allKeys()
+	return keys[indexOf(keys, name)].keys
+}
+
+func (c *checker) redis() {
+	s := c.settings
+	r := s.Redis
+	c.wrong(r.DefaultBoard != "" && !hasBoard(s.Boards, r.DefaultBoard), "redis.default_board", "a board's name: "+boardNames(s.Boards), "there is no board %q", r.DefaultBoard)
+	need := Duration(s.changes())
+	c.wrong(r.TTL != 0 && r.TTL < max(need, Duration(1e9)), "redis.ttl", fmt.Sprintf("0, or at least %v: longest window + time.allowed_lateness + time.revise_for", need),
+		"%v is too short: a list can change for longer", r.TTL)
+	sentinel := []struct {
+		path  string
+		given bool
+	}{{"redis.sentinel_username", r.SentinelUsername != ""}, {"redis.sentinel_password_file", r.SentinelPasswordFile != ""}, {"redis.sentinel_password", r.SentinelPassword != ""}}
+	for _, g := range sentinel {
+		c.wrong(g.given && r.MasterName == "", g.path, "none, or redis.master_name, too", "is given, but redis.master_name is not: there are no Sentinels")
+	}
+	c.wrong(r.MasterName != "" && len(r.Addresses) == 0, "redis.addresses", "the Sentinels, host:port each", "is missing; redis.master_name is given")
+	c.wrong(r.DB != 0 && r.MasterName == "" && len(r.Addresses) > 1, "redis.db", "0: a cluster has no other database", "%d is of no use with the nodes of a cluster", r.DB)
+	for _, t := range []struct{ path, value string }{
+		{"redis.tls.ca_file", r.TLS.CAFile}, {"redis.tls.certificate_file", r.TLS.CertificateFile}, {"redis.tls.key_file", r.TLS.KeyFile}, {"redis.tls.server_name", r.TLS.ServerName},
+	} {
+		c.wrong(t.value != "" && !r.TLS.Enabled, t.path, "none, or redis.tls.enabled: true", "is given, but redis.tls.enabled is not true")
+	}
+	c.wrong(r.TLS.KeyFile == "" && r.TLS.CertificateFile != "", "redis.tls.key_file", "both, or none", "is missing; certificate_file is given")
+	c.wrong(r.TLS.KeyFile != "" && r.TLS.CertificateFile == "", "redis.tls.certificate_file", "both, or none", "is missing; key_file is given")
+	if r.TLS.Enabled {
+		if _, err := r.TLS.config(); err != nil {
+			name, what, _ := strings.Cut(err.Error(), ": ")
+			name, _, _ = strings.Cut(name, ",")
+			c.wrong(true, "redis.tls."+name, "PEM files; the key is not encrypted", "%s", what)
+		}
+	}
+}
+
+func hasBoard(boards []Board, name string) bool {
+	for _, b := range boards {
+		if b.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+func boardNames(boards []Board) string {
+	names := make([]string, 0, len(boards))
+	for _, b := range boards {
+		names = append(names, b.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// each takes joined errors apart.
+func each(err error) []string {
+	if err == nil {
+		return nil
+	}
+	var joined interface{ Unwrap() []error }
+	if errors.As(err, &joined) {
+		var all []string
+		for _, e := range joined.Unwrap() {
+			all = append(all, each(e)...)
+		}
+		return all
+	}
+	return []string{err.Error()}
+}
