@@ -101,6 +101,12 @@ func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
 		a.produceCommand(),
 		a.versionCommand(),
+		a.demoCommand(),
+		a.runCommand(),
+		a.topicsCommand(),
+		a.rebuildCommand(),
+		a.activateCommand(),
+		a.dropCommand(),
 	}
 }
 

@@ -48,6 +48,7 @@ func Rooms() []Room {
 		// Only these two know every concrete type.
 		{Path: "pipeline", Any: true},
 		{Path: "cmd/millrank", Any: true},
+		{Path: "internal/demo", Any: true},
 		// What the command line does with Kafka beside the pipeline's own path: administration, and feeding it.
 		{Path: "internal/kafkaclient", Own: []string{"microbatch"}, Outside: []string{"github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm"}},
 		{Path: "internal/logread", Own: []string{"microbatch", "internal/kafkaclient"}, Outside: []string{"github.com/twmb/franz-go"}},

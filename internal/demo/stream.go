@@ -1,0 +1,148 @@
+package demo
+
+import (
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/millrank/millrank/data"
+	"github.com/millrank/millrank/internal/feed"
+	"github.com/millrank/millrank/pipeline/settings"
+	"github.com/millrank/millrank/sim"
+)
+
+// stream is a data set as a stream of its own, with its leaderboards.
+type stream struct {
+	title   string
+	data    string // folder of package data
+	events  int    // in it
+	shown   string // the board that is looked at
+	unit    string // what its scores are
+	answers []answer
+	yaml    string // but for where the servers are
+
+	settings settings.Settings // of yaml
+	file     string            // that holds yaml
+	sent     atomic.Int64      // records
+	report   feed.Report       // once all are sent
+}
+
+// answer says which known lists a board is compared with.
+type answer struct {
+	board, measure, window string
+}
+
+// streams are what the demo runs. The event times of the data lie years back, and pass in seconds: disorder and lateness are in their time.
+func streams() []*stream {
+	return []*stream{
+		{
+			title: "Wikipedia, 12 September 2015: most edited pages", data: "wikipedia-edits", events: 39_244, shown: "edits", unit: "edits",
+			answers: []answer{{"edits", "count", "1h"}, {"edits-day", "count", "1d"}},
+			yaml: `name: wikipedia
+source:
+  topic: wikipedia.edits
+time:
+  pane: 10m
+  out_of_orderness: 10m
+  allowed_lateness: 10m
+dedup:
+  horizon: 8h
+boards:
+  - {name: edits, measure: count, window: 1h, k: 10}
+  - {name: edits-day, measure: count, window: 1d, k: 10}
+`,
+		},
+		{
+			title: "A UK web shop, December 2010 to December 2011: units sold, less what was sent back", data: "online-retail", events: 541_909, shown: "units", unit: "units",
+			answers: []answer{{"units", "sum", "1d"}},
+			yaml: `name: retail
+source:
+  topic: retail.sales
+time:
+  pane: 1h
+  out_of_orderness: 10m
+  allowed_lateness: 10m
+dedup:
+  horizon: 32d
+boards:
+  - {name: units, measure: sum, window: 1d, k: 10}
+`,
+		},
+	}
+}
+
+// write writes the file of settings into a folder, and loads it.
+func (s *stream) write(folder string, kafka []string, redis string) error {
+	s.file = filepath.Join(folder, s.settingsName()+".yaml")
+	text := fmt.Sprintf(`%skafka:
+  bootstrap_servers: [%s]
+topics:
+  replication_factor: 1
+redis:
+  addresses: [%s]
+  prefix: "%s:"
+http:
+  address: 127.0.0.1:0
+`, s.yaml, strings.Join(kafka, ", "), redis, s.settingsName())
+	if err := os.WriteFile(s.file, []byte(text), 0o600); err != nil {
+		return fmt.Errorf("demo: %w", err)
+	}
+	var err error
+	s.settings, err = settings.Load(settings.From{File: s.file})
+	return err
+}
+
+func (s *stream) settingsName() string {
+	name, _, _ := strings.Cut(strings.TrimPrefix(s.yaml, "name: "), "\n")
+	return name
+}
+
+// open opens the events.
+func (s *stream) open() (io.ReadCloser, error) {
+	zipped, err := data.Files.Open(s.data + "/events.ndjson.gz")
+	if err != nil {
+		return nil, fmt.Errorf("demo: %w", err)
+	}
+	lines, err := gzip.NewReader(zipped)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("demo: %w", err), zipped.Close())
+	}
+	return lines, nil
+}
+
+// known returns the lists that are known to be right, by their keys in Redis.
+func (s *stream) known() (map[string]sim.ExpectedList, error) {
+	known := map[string]sim.ExpectedList{}
+	for _, a := range s.answers {
+		lists, err := sim.Expected(s.data, a.measure, a.window)
+		if err != nil {
+			return nil, err
+		}
+		for _, l := range lists {
+			group := "global"
+			if l.Region != nil {
+				group = "region:" + strings.NewReplacer("%", "%25", ":", "%3A", "{", "%7B", "}", "%7D").Replace(*l.Region)
+			}
+			key := s.settings.Redis.Prefix + group + ":top_k:" + a.board + ":" + l.Start.UTC().Format("20060102T150405Z")
+			known[key] = l
+		}
+	}
+	return known, nil
+}
+
+// after waits, unless ctx is done.
+func after(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(d):
+		return nil
+	}
+}

@@ -1,0 +1,127 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/millrank/millrank/internal/kafkaclient"
+	"github.com/millrank/millrank/microbatch"
+	"github.com/millrank/millrank/pipeline/settings"
+)
+
+// Activate makes a generation the one that readers see: it notes that in the topic of generations, then switches Redis. It can be called again, at any
+// time and by anyone: what a call that broke off has left half done, the next one does.
+func Activate(ctx context.Context, s settings.Settings, generation uint32) (Activation, error) {
+	active, err := ActiveGeneration(ctx, s)
+	if err != nil {
+		return Activation{}, err
+	}
+	s.Generation = generation
+	if _, err := microbatch.Describe(ctx, s.Connection(), s.RankingsTopic()); err != nil {
+		return Activation{}, fmt.Errorf("generation %d has never run: %w; run it first, beside the active one: millrank run --set generation=%d", generation, err, generation)
+	}
+	if active.Generation != generation {
+		active = Activation{generation, active.Epoch + 1, time.Now().UTC()}
+		if err := announce(s, active); err != nil {
+			return Activation{}, err
+		}
+		now, err := ActiveGeneration(ctx, s)
+		if err != nil {
+			return Activation{}, err
+		}
+		if now.Generation != generation {
+			return Activation{}, fmt.Errorf("generation %d was activated at the same moment; look, and try again", now.Generation)
+		}
+		active = now
+	}
+	if len(s.Redis.Addresses) == 0 {
+		return active, nil
+	}
+	client, sink, err := openRedis(s, func() (uint32, int64) { return active.Generation, active.Epoch }, watermill.NopLogger{})
+	if err != nil {
+		return active, err
+	}
+	err = sink.Activate(ctx, active.Generation, active.Epoch)
+	if err != nil {
+		err = fmt.Errorf("generation %d is noted as active, but Redis doesn't show it yet: %w; activate it again", generation, err)
+	}
+	return active, errors.Join(err, client.Close())
+}
+
+// Dropped says what Drop has deleted.
+type Dropped struct {
+	Topics []string `json:"topics"`
+	Groups []string `json:"groups"`
+}
+
+// ErrActive is the error of dropping the generation that readers see.
+var ErrActive = errors.New("this generation is active")
+
+// ErrRuns is the error of dropping a generation that still runs.
+var ErrRuns = errors.New("this generation still runs")
+
+// Drop deletes all that a generation has: its lists in Redis, its topics and its groups. Dead letters stay. What is gone already is fine.
+func Drop(ctx context.Context, s settings.Settings, generation uint32) (Dropped, error) {
+	active, err := ActiveGeneration(ctx, s)
+	if err != nil {
+		return Dropped{}, err
+	}
+	if active.Generation == generation {
+		return Dropped{}, fmt.Errorf("generation %d: %w; activate another one first", generation, ErrActive)
+	}
+	s.Generation = generation
+	admin, err := kafkaclient.NewAdmin(s.Connection())
+	if err != nil {
+		return Dropped{}, err
+	}
+	defer admin.Close()
+	done := Dropped{Topics: []string{s.UpdatesTopic(), s.RankingsTopic()}}
+	for _, handler := range []string{settings.Intake, settings.Rank, settings.Leaderboard, settings.Late} {
+		done.Groups = append(done.Groups, s.Group(handler))
+	}
+	described, err := admin.DescribeGroups(ctx, done.Groups...)
+	if err != nil {
+		return Dropped{}, fmt.Errorf("looking whether generation %d runs: %w", generation, err)
+	}
+	for _, g := range described.Sorted() {
+		if n := len(g.Members); n > 0 {
+			return Dropped{}, fmt.Errorf("generation %d: %w: group %s has %d members, such as %s at %s; stop them first", generation, ErrRuns, g.Group, n, g.Members[0].ClientID, g.Members[0].ClientHost)
+		}
+	}
+	if len(s.Redis.Addresses) > 0 {
+		redisClient, sink, err := openRedis(s, func() (uint32, int64) { return active.Generation, active.Epoch }, watermill.NopLogger{})
+		if err != nil {
+			return Dropped{}, err
+		}
+		if err := errors.Join(sink.Drop(ctx, generation), redisClient.Close()); err != nil {
+			return Dropped{}, fmt.Errorf("generation %d in Redis: %w", generation, err)
+		}
+	}
+	return done, deleteAll(ctx, admin, done)
+}
+
+// deleteAll deletes topics and groups. That they are gone already is fine.
+func deleteAll(ctx context.Context, admin *kadm.Client, d Dropped) error {
+	var errs []error
+	topics, err := admin.DeleteTopics(ctx, d.Topics...)
+	errs = append(errs, err)
+	for _, t := range topics.Sorted() {
+		if t.Err != nil && !errors.Is(t.Err, kerr.UnknownTopicOrPartition) {
+			errs = append(errs, fmt.Errorf("deleting topic %s: %w", t.Topic, t.Err))
+		}
+	}
+	groups, err := admin.DeleteGroups(ctx, d.Groups...)
+	errs = append(errs, err)
+	for _, g := range groups.Sorted() {
+		if g.Err != nil && !errors.Is(g.Err, kerr.GroupIDNotFound) {
+			errs = append(errs, fmt.Errorf("deleting group %s: %w", g.Group, g.Err))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,79 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill"
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/millrank/millrank/microbatch"
+	"github.com/millrank/millrank/pipeline/settings"
+)
+
+// Activation says which generation readers see. It is a record of the topic <name>.generations; the one with the greatest epoch holds,
+// and of two with the same the first.
+type Activation struct {
+	Generation uint32    `json:"generation"`
+	Epoch      int64     `json:"epoch"` // grows by one with each activation
+	At         time.Time `json:"at"`
+}
+
+// ErrNoGeneration is the error of a stream that has never been run.
+var ErrNoGeneration = errors.New("no generation has been run yet")
+
+// ActiveGeneration reads which generation is active. The error is ErrNoGeneration where none has been.
+func ActiveGeneration(ctx context.Context, s settings.Settings) (Activation, error) {
+	var active Activation
+	err := microbatch.ReadPartition(ctx, s.Connection(), s.GenerationsTopic(), 0, func(r microbatch.Record) error {
+		var a Activation
+		if err := json.Unmarshal(r.Value, &a); err != nil || a.Generation == 0 {
+			return fmt.Errorf("topic %s: the record at offset %d is none of Millrank's: %.100q", s.GenerationsTopic(), r.Offset, r.Value)
+		}
+		if a.Epoch > active.Epoch {
+			active = a
+		}
+		return nil
+	})
+	if err == nil && active.Generation == 0 {
+		err = fmt.Errorf("%w of %s: start it with 'millrank run'", ErrNoGeneration, s.Name)
+	}
+	return active, err
+}
+
+// begin returns the active generation, which is this one where there was none.
+func (g *generations) begin(ctx context.Context) error {
+	active, err := ActiveGeneration(ctx, g.settings)
+	if errors.Is(err, ErrNoGeneration) {
+		if err := announce(g.settings, Activation{g.settings.Generation, 1, time.Now().UTC()}); err != nil {
+			return err
+		}
+		active, err = ActiveGeneration(ctx, g.settings) // another one may have been first
+	}
+	if err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.active = active
+	return nil
+}
+
+// announce writes an activation.
+func announce(s settings.Settings, a Activation) (err error) {
+	publisher, err := microbatch.NewPublisher(microbatch.DefaultPublisherConfig(s.Connection()), nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, publisher.Close()) }()
+	value, err := json.Marshal(a)
+	if err != nil {
+		return fmt.Errorf("activation: %w", err)
+	}
+	m := message.NewMessage(watermill.NewUUID(), value)
+	m.Metadata.Set(microbatch.MetadataPartition, "0")
+	return publisher.Publish(s.GenerationsTopic(), m)
+}

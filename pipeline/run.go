@@ -1,0 +1,133 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill"
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/millrank/millrank/microbatch"
+	"github.com/millrank/millrank/pipeline/settings"
+)
+
+// ErrDeadline is the error of a stop that took longer than shutdown_timeout. Nothing is lost: what was not committed is done again.
+var ErrDeadline = errors.New("stopping took longer than shutdown_timeout")
+
+// Run is the whole program: it runs the handlers that settings call for, in a router of its own, with an HTTP server that tells how they are, until
+// ctx is done; then it flushes, commits and leaves the groups, within shutdown_timeout. While Kafka can't be reached at the start, it tries again and
+// again. When a handler can't go on, the others do; when none can, Run returns why.
+func Run(ctx context.Context, s settings.Settings, o Options) error {
+	if o.Logger == nil {
+		o.Logger = watermill.NopLogger{}
+	}
+	web, err := serve(ctx, s, o)
+	if err != nil {
+		return err
+	}
+	defer web.close()
+	p, err := newPatiently(ctx, s, o)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // it was told to stop before it could begin
+		}
+		return err
+	}
+	web.pipeline.Store(p)
+	err = p.run(ctx)
+	if err == nil && ctx.Err() == nil {
+		err = p.failure()
+	}
+	return err
+}
+
+// newPatiently is New, until Kafka can be reached.
+func newPatiently(ctx context.Context, s settings.Settings, o Options) (*Pipeline, error) {
+	return backoff.Retry(ctx, func() (*Pipeline, error) {
+		p, err := New(ctx, s, o)
+		if err != nil && !passing(err) {
+			return nil, backoff.Permanent(err)
+		}
+		if err != nil {
+			o.Logger.Error("can't begin yet; will try again", err, nil)
+		}
+		return p, err
+	}, backoff.WithMaxElapsedTime(0))
+}
+
+// passing reports whether an error can pass by itself: Kafka isn't reached. What is wrong with topics or settings stays.
+func passing(err error) bool {
+	var topics *microbatch.TopicsError
+	if errors.As(err, &topics) {
+		return false
+	}
+	return microbatch.Unreachable(err)
+}
+
+// run runs a router until ctx is done, or all handlers have ended.
+func (p *Pipeline) run(ctx context.Context) error {
+	deadline := p.settings.ShutdownTimeout.Std()
+	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: deadline}, p.logger)
+	if err != nil {
+		return errors.Join(fmt.Errorf("router: %w", err), p.Close())
+	}
+	p.AddTo(router)
+	ended := make(chan error, 1)
+	go func() {
+		err := router.Run(context.WithoutCancel(ctx))
+		ended <- errors.Join(err, p.Close())
+	}()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	p.logger.Info("stopping: flushing, committing, and leaving the groups", watermill.LogFields{"shutdown_timeout": deadline.String()})
+	began := time.Now()
+	go func() { _ = router.Close() }() // Run returns its error
+	select {
+	case err := <-ended:
+		p.logger.Info("stopped", watermill.LogFields{"after": time.Since(began).String()})
+		return err
+	case <-time.After(deadline):
+		return fmt.Errorf("%w, %v; what was not committed is done again at the next start", ErrDeadline, deadline)
+	}
+}
+
+// failure returns why handlers have ended.
+func (p *Pipeline) failure() error {
+	var errs []error
+	for _, part := range p.parts {
+		if _, err := part.is(); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", part.name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// serve starts the HTTP server, if there is to be one.
+func serve(ctx context.Context, s settings.Settings, o Options) (*server, error) {
+	w := &server{settings: s, options: o, started: begun(), stopping: ctx}
+	if s.HTTP.Address == "" {
+		return w, nil
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.HTTP.Address)
+	if err != nil {
+		return nil, fmt.Errorf("http.address %s: %w; give another, or \"\" for no server", s.HTTP.Address, err)
+	}
+	w.http = &http.Server{Handler: w, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10}
+	w.ended = make(chan struct{})
+	go func() {
+		defer close(w.ended)
+		if err := w.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			o.Logger.Error("HTTP server", err, nil)
+		}
+	}()
+	o.Logger.Info("HTTP server", watermill.LogFields{"address": listener.Addr().String()})
+	return w, nil
+}

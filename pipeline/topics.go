@@ -1,0 +1,77 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/millrank/millrank/microbatch"
+	"github.com/millrank/millrank/pipeline/settings"
+)
+
+// topicsFound is what must be known of topics to go on.
+type topicsFound struct {
+	sources  int // partitions of the source
+	warnings []microbatch.Warning
+}
+
+// EnsureTopics creates the topics that a stream needs and that are missing, and checks all, the source's too. It changes nothing that exists.
+// The error is a *microbatch.TopicsError where topics are not what they must be.
+func EnsureTopics(ctx context.Context, s settings.Settings) ([]microbatch.Warning, error) {
+	found, err := ensureTopics(ctx, s)
+	return found.warnings, err
+}
+
+func ensureTopics(ctx context.Context, s settings.Settings) (topicsFound, error) {
+	connection := s.Connection()
+	topics := Topics(s)
+	letters, err := microbatch.Describe(ctx, connection, s.DeadLettersTopic())
+	switch {
+	case err == nil: // other generations may have made it, with another number of partitions
+		topics[len(topics)-1].Existing = true
+		topics[len(topics)-1].Partitions = 0
+		_ = letters
+	case !errors.Is(err, microbatch.ErrNoTopic):
+		return topicsFound{}, err
+	}
+	warnings, err := microbatch.EnsureTopics(ctx, connection, topics...)
+	if err != nil {
+		return topicsFound{warnings: warnings}, err
+	}
+	source, err := microbatch.Describe(ctx, connection, s.Source.Topic)
+	if err != nil {
+		return topicsFound{warnings: warnings}, fmt.Errorf("source.topic %s: %w", s.Source.Topic, err)
+	}
+	return topicsFound{sources: source.Partitions, warnings: warnings}, nil
+}
+
+// Topics returns what a stream's topics must be like: the source, updates, rankings, generations and, last, dead letters.
+func Topics(s settings.Settings) []microbatch.Topic {
+	t, replicas := s.Topics, s.Topics.ReplicationFactor
+	letters := microbatch.Topic{
+		Name: s.DeadLettersTopic(), Partitions: t.DeadLetters.Partitions, ReplicationFactor: replicas, Retention: t.DeadLetters.Retention.Std(),
+		CleanupPolicy: "delete", MaxMessageBytes: int(t.DeadLetters.MaxMessageBytes),
+	}
+	return []microbatch.Topic{
+		{Name: s.Source.Topic, Existing: true, RetentionMin: replayed(s), CleanupPolicy: "delete", TimestampAfterMax: s.Time.MaxAhead.Std()},
+		{
+			Name: s.UpdatesTopic(), Partitions: t.Updates.Partitions, ReplicationFactor: replicas, Retention: t.Updates.Retention.Std(),
+			RetentionMin: s.UpdatesRetention(), CleanupPolicy: "delete", MaxMessageBytes: internalMessageBytes,
+		},
+		{
+			Name: s.RankingsTopic(), Partitions: t.Rankings.Partitions, ReplicationFactor: replicas, Retention: t.Rankings.Retention.Std(),
+			RetentionMin: s.RankingsRetention(), CleanupPolicy: "delete", MaxMessageBytes: internalMessageBytes,
+		},
+		{Name: s.GenerationsTopic(), Partitions: 1, ReplicationFactor: replicas, Retention: microbatch.Unlimited, RetentionMin: microbatch.Unlimited, CleanupPolicy: "delete"},
+		letters,
+	}
+}
+
+// internalMessageBytes is the largest message of updates and rankings: Kafka's own default.
+const internalMessageBytes = 1<<20 + 12
+
+// replayed is how much event time a restart of the intake reads again.
+func replayed(s settings.Settings) time.Duration {
+	return (s.Time.Pane + s.Time.AllowedLateness + s.Time.OutOfOrderness + s.Dedup.Horizon).Std()
+}
