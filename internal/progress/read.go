@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -239,7 +240,7 @@ func (r *Reader) groups(ctx context.Context, st *State, names []string, topics m
 		}
 		topic := topics[handler]
 		for _, m := range d.Members {
-			member := Member{ClientID: m.ClientID, Host: strings.TrimPrefix(m.ClientHost, "/")}
+			member := Member{ClientID: m.ClientID, Host: host(m.ClientHost)}
 			if assigned, ok := m.Assigned.AsConsumer(); ok {
 				for _, t := range assigned.Topics {
 					member.Partitions += len(t.Partitions)
@@ -268,4 +269,13 @@ func (t *topicState) owned(partitions []int32, m Member) {
 			t.commits[i].Owner = m.ClientID + "@" + m.Host
 		}
 	}
+}
+
+// host is a member's host as it can be connected to: Kafka writes /10.0.0.7, others 10.0.0.7:51234.
+func host(client string) string {
+	client = strings.TrimPrefix(client, "/")
+	if h, _, err := net.SplitHostPort(client); err == nil {
+		return h
+	}
+	return client
 }

@@ -37,6 +37,9 @@ type Holding struct {
 // staleAfter is how long after the idle timeout a partition that isn't idle must have spoken: a live owner speaks with every flush.
 const staleAfter = 5 * time.Second
 
+// lagMany is how many records make somebody late, rather than on the way.
+const lagMany = 10_000
+
 // judge says what a state means.
 func judge(st *State, s settings.Settings) Verdict {
 	v := Verdict{Problems: []string{}, ClosedThrough: closed(st)}
@@ -161,10 +164,10 @@ func why(st *State, held []Source, s settings.Settings) string {
 		return doing
 	}
 	name := "Partition " + strconv.Itoa(one.Partition)
-	if one.Lag > 0 {
+	if one.Lag > lagMany {
 		return fmt.Sprintf("%s has %s records still to read (owner %s): that takes a while, or more processes. If it doesn't move, see its owner's log", name, humanize.Comma(one.Lag), one.Owner)
 	}
-	return fmt.Sprintf("%s has been read to its end (owner %s): its events are older than the others'. When nothing comes for time.idle_timeout (%v), time goes on without it; "+
+	return fmt.Sprintf("%s has been read to its end, or nearly (owner %s): its events are older than the others'. When nothing comes for time.idle_timeout (%v), time goes on without it; "+
 		"or have its producer send punctuations", name, one.Owner, s.Time.IdleTimeout)
 }
 
