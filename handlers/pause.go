@@ -31,7 +31,7 @@ func (e pausedError) Error() string {
 func (f *fold) paused(payload []byte) error {
 	if f.claim != nil {
 		if head, err := microbatch.Open(payload); err != nil || head.Count == 0 {
-			return nil //nolint:nilerr // the handler says so itself
+			return nil // the handler says so itself
 		}
 	}
 	f.mu.Lock()

@@ -81,5 +81,5 @@ func answer(to http.ResponseWriter, code int, body any) {
 	to.WriteHeader(code)
 	encoder := json.NewEncoder(to)
 	encoder.SetIndent("", "  ")
-	_ = encoder.Encode(body) // who asked may have gone
+	_ = encoder.Encode(body) //nolint:errchkjson // who asked may have gone
 }

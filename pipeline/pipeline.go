@@ -48,8 +48,7 @@ type Pipeline struct {
 	generations *generations
 	client      goredis.UniversalClient
 	sink        *redis.Sink
-	router      *message.Router // that AddTo has added to
-	closers     []func() error  // the last one first
+	closers     []func() error // the last one first
 }
 
 // New prepares the handlers that settings call for: it creates and checks topics, and connects to Kafka. It tries once. Settings are to be as

@@ -34,7 +34,7 @@ func Run(ctx context.Context, s settings.Settings, o Options) error {
 	p, err := newPatiently(ctx, s, o)
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // it was told to stop before it could begin
+			return nil // it was told to stop before it could begin
 		}
 		return err
 	}
@@ -62,11 +62,8 @@ func newPatiently(ctx context.Context, s settings.Settings, o Options) (*Pipelin
 
 // passing reports whether an error can pass by itself: Kafka isn't reached. What is wrong with topics or settings stays.
 func passing(err error) bool {
-	var topics *microbatch.TopicsError
-	if errors.As(err, &topics) {
-		return false
-	}
-	return microbatch.Unreachable(err)
+	_, wrong := errors.AsType[*microbatch.TopicsError](err)
+	return !wrong && microbatch.Unreachable(err)
 }
 
 // run runs a router until ctx is done, or all handlers have ended.

@@ -106,7 +106,6 @@ type screen struct {
 	cancel func() // on q and Ctrl-C
 	shown  []shownStream
 	width  int
-	err    error
 }
 
 type drawAgain struct{}

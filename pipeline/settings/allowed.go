@@ -80,10 +80,31 @@ func (k key) allowed() string {
 	if k.list() {
 		return k.allowedItems(what)
 	}
+	if k.kind.Kind() == reflect.Struct && len(k.keys) > 0 {
+		return "a section, with " + names(k.keys)
+	}
 	if _, required := k.rule("required"); required && what == "text" {
 		what = "text that isn't empty"
 	}
 	return strings.Join(append([]string{what}, limits...), ", ")
+}
+
+// limits is allowed in short, where the page says elsewhere how values are written: of a duration only from where to where. "" where anything will do.
+func (k key) limits() string {
+	switch k.kind {
+	case reflect.TypeFor[Duration](), reflect.TypeFor[Bytes]():
+		return k.bounds()
+	case reflect.TypeFor[Time3339](), reflect.TypeFor[Secret](), reflect.TypeFor[bool](), reflect.TypeFor[*string]():
+		return ""
+	}
+	switch text := k.allowed(); text {
+	case "text", "a list of texts":
+		return ""
+	case "text that isn't empty":
+		return "not empty"
+	default:
+		return strings.TrimPrefix(text, "a whole number, ")
+	}
 }
 
 // allowedItems says what a list may hold.

@@ -91,6 +91,7 @@ func rulesOf() (*validator.Validate, error) {
 		"name": matches(nameRule), "board": matches(boardRule), "topic": matches(topicRule),
 		"duration_min": limit(func(is, least int64) bool { return is >= least }),
 		"duration_max": limit(func(is, most int64) bool { return is <= most }),
+		"unique":       func(validator.FieldLevel) bool { return true }, // checker.distinct does, so that items are checked, too
 		"whole_ms":     func(f validator.FieldLevel) bool { return f.Field().Int()%1e6 == 0 },
 		"hostport":     func(f validator.FieldLevel) bool { return address(f.Field().String(), false) },
 		"listen":       func(f validator.FieldLevel) bool { return address(f.Field().String(), true) },
@@ -134,8 +135,6 @@ func broken(rule string, value any, k key) string {
 	switch rule {
 	case "required":
 		return "is missing"
-	case "unique":
-		return "has something twice"
 	case "whole_ms":
 		return is + " is not whole milliseconds"
 	case "file":

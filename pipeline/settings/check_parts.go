@@ -2,7 +2,6 @@ package settings
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -30,15 +29,8 @@ func (c *checker) fields() {
 		case indexOf(section("source")[indexOf(section("source"), "fields")].keys, name) < 0:
 			path, what = "source.fields", text
 		}
-		if slices.ContainsFunc(c.problems, func(p Problem) bool { return strings.HasPrefix(p.Key, path) }) || name == "time_min" && c.has("source.time_max") {
-			continue // it was said better
-		}
-		c.wrong(true, path, "", "%s", what)
+		c.wrong(!c.under(path) && !(name == "time_min" && c.under("source.time_max")), path, "", "%s", what)
 	}
-}
-
-func (c *checker) has(path string) bool {
-	return slices.ContainsFunc(c.problems, func(p Problem) bool { return p.Key == path })
 }
 
 // parts asks the parts that use the settings, so that none refuses later what was fine here. They name things by their own names.

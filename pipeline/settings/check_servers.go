@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -46,8 +47,14 @@ func (c *checker) at(path string) string {
 // kafka checks what goes with security_protocol, and the certificates. microbatch names settings as Kafka does, before a colon.
 func (c *checker) kafka() {
 	k := c.settings.Kafka
-	c.wrong(k.SASLPasswordFile != "" && !strings.HasPrefix(k.SecurityProtocol, "SASL_"), "kafka.sasl_password_file", "none, or kafka.security_protocol SASL_SSL or SASL_PLAINTEXT",
-		"given, but kafka.security_protocol is %s", k.SecurityProtocol)
+	const password = "kafka.sasl_password"
+	sasl := strings.HasPrefix(k.SecurityProtocol, "SASL_")
+	is := "kafka.security_protocol is " + k.SecurityProtocol
+	c.wrong(k.SASLPasswordFile != "" && !sasl, password+"_file", "none, or kafka.security_protocol SASL_SSL or SASL_PLAINTEXT", "is given, but %s", is)
+	mechanism := section("kafka")[indexOf(section("kafka"), "sasl_mechanism")]
+	c.wrong(sasl && k.SASLMechanism == "", "kafka.sasl_mechanism", mechanism.allowed(), "is missing; %s", is)
+	c.wrong(sasl && k.SASLUsername == "", "kafka.sasl_username", "who logs in", "is missing; %s", is)
+	c.wrong(sasl && k.SASLPassword == "" && !c.under(password), password, "kafka.sasl_password_file, or the password in "+envOf(password), "is missing; %s", is)
 	for _, text := range each(c.settings.Connection().Validate()) {
 		names, what, _ := strings.Cut(text, ": ")
 		name, _, _ := strings.Cut(names, ",")
@@ -56,22 +63,13 @@ func (c *checker) kafka() {
 		if indexOf(section("kafka"), strings.TrimPrefix(path, "kafka.")) < 0 {
 			path, what = "kafka", text
 		}
-		_, bad := c.missing(path)
-		if bad {
-			continue
-		}
-		c.wrong(true, path, "", "%s", kafkaNames(what))
+		c.wrong(!c.under(path), path, "", "%s", kafkaNames(what))
 	}
 }
 
-// missing reports whether a password is said to be missing that can't be read: one message is enough.
-func (c *checker) missing(path string) (Problem, bool) {
-	for _, p := range c.problems {
-		if p.Key == path+"_file" {
-			return p, true
-		}
-	}
-	return Problem{}, false
+// under reports whether there is a problem already of settings that begin so: it was said better.
+func (c *checker) under(path string) bool {
+	return slices.ContainsFunc(c.problems, func(p Problem) bool { return strings.HasPrefix(p.Key, path) })
 }
 
 // kafkaNames puts our names of settings for Kafka's.
@@ -81,7 +79,7 @@ func kafkaNames(text string) string {
 			text = strings.ReplaceAll(text, theirs, "kafka."+k.name)
 		}
 	}
-	return strings.ReplaceAll(text, " or OAUTHBEARER", "")
+	return text
 }
 
 // section returns a section's keys.
@@ -113,7 +111,7 @@ func (c *checker) redis() {
 	}
 	c.wrong(r.TLS.KeyFile == "" && r.TLS.CertificateFile != "", "redis.tls.key_file", "both, or none", "is missing; certificate_file is given")
 	c.wrong(r.TLS.KeyFile != "" && r.TLS.CertificateFile == "", "redis.tls.certificate_file", "both, or none", "is missing; key_file is given")
-	if r.TLS.Enabled {
+	if r.TLS.Enabled && !c.under("redis.tls") {
 		if _, err := r.TLS.config(); err != nil {
 			name, what, _ := strings.Cut(err.Error(), ": ")
 			name, _, _ = strings.Cut(name, ",")

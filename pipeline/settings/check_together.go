@@ -68,7 +68,8 @@ func (c *checker) board(i int) {
 }
 
 func (c *checker) by(path string, groupings []string) {
-	known := c.settings.Dimensions()
+	c.distinct(path+".by", groupings)
+	known := slices.Compact(slices.Sorted(slices.Values(c.settings.Dimensions())))
 	for i, by := range groupings {
 		at := fmt.Sprintf("%s.by[%d]", path, i)
 		if by == "global" {
@@ -78,7 +79,7 @@ func (c *checker) by(path string, groupings []string) {
 		for j, name := range parts {
 			if !slices.Contains(known, name) {
 				p := Problem{Place: c.place(at), Key: at, Found: fmt.Sprintf("%q is no dimension", name), Near: nearest(name, append([]string{"global"}, known...)),
-					Allowed: "global, or of " + strings.Join(known, ", ") + " one or several joined by commas without spaces; further ones are source.fields.dimensions"}
+					Allowed: "global, or one of " + strings.Join(known, ", ") + ", or several of them joined by commas without spaces; source.fields.dimensions names further ones"}
 				c.problems = append(c.problems, p)
 				break
 			}
@@ -100,7 +101,7 @@ func (c *checker) topics() {
 	}
 	letters, record := s.Topics.DeadLetters.MaxMessageBytes, s.Source.RecordBytesMax
 	c.wrong(letters < record+deadLetterRoom, "topics.dead_letters.max_message_bytes",
-		fmt.Sprintf("at least %d: source.record_bytes_max (%v) and %v for headers", record+deadLetterRoom, record, deadLetterRoom), "%v is too little: a dead letter is a record with headers", letters)
+		fmt.Sprintf("at least %v: source.record_bytes_max (%v) and %v for headers", record+deadLetterRoom, record, deadLetterRoom), "%v is too little: a dead letter is a record with headers", letters)
 	c.wrong(s.Topics.DeadLetters.Name == "" && len(s.DeadLettersTopic()) > topicMax, "topics.dead_letters.name", "a name, since <source.topic>.dead-letters is too long for a topic", "is missing")
 	names := []struct{ path, topic string }{
 		{"the updates topic", s.UpdatesTopic()}, {"the rankings topic", s.RankingsTopic()}, {"the generations topic", s.GenerationsTopic()},
@@ -115,12 +116,20 @@ func (c *checker) topics() {
 }
 
 // deadLetterRoom is for what a dead letter adds to a record: headers that say why and where, and the key once more.
-const deadLetterRoom = 16 << 10
+const deadLetterRoom = Bytes(16 << 10)
 
 func (c *checker) handlers() {
 	s := c.settings
+	c.distinct("handlers", s.Handlers)
 	for i, h := range s.Handlers {
 		c.wrong(len(s.Redis.Addresses) == 0 && (h == Leaderboard || h == Late), fmt.Sprintf("handlers[%d]", i), "intake and rank; or set redis.addresses, too",
 			"%s writes to Redis, but redis.addresses is not set", h)
+	}
+}
+
+// distinct checks that nothing is in a list twice.
+func (c *checker) distinct(path string, list []string) {
+	for i, item := range list {
+		c.wrong(slices.Contains(list[:i], item), fmt.Sprintf("%s[%d]", path, i), "each once", "%q is there twice", item)
 	}
 }

@@ -75,7 +75,7 @@ func rules(tag string) (value, items []rule) {
 	into := &value
 	for text := range strings.SplitSeq(tag, ",") {
 		switch name, what, _ := strings.Cut(text, "="); name {
-		case "", "omitempty":
+		case "":
 		case "dive":
 			into = &items
 		default:

@@ -20,6 +20,7 @@ type reader struct {
 	places   map[string]Place
 	problems Problems
 	anchors  map[string]ast.Node
+	merging  int  // sections that are being merged into others
 	textOnly bool // the lines are of no file
 }
 
@@ -79,8 +80,11 @@ func (r *reader) read(n ast.Node, v reflect.Value, k key, path string) {
 	case v.Kind() == reflect.Slice:
 		r.list(n, v, k, path)
 	default:
-		r.places[path] = r.place(n.GetToken())
 		text, kind := scalar(n)
+		if host, ok := torn(n); ok {
+			text, kind = host, "text"
+		}
+		r.places[path] = r.place(first(n))
 		if err := set(v, text, kind); err != nil {
 			r.wrong(r.place(n.GetToken()), path, found(k, text, kind), k.allowed())
 		}
@@ -101,8 +105,6 @@ func (r *reader) resolve(n ast.Node, path string) ast.Node {
 				r.wrong(r.place(node.GetToken()), path, fmt.Sprintf("*%s stands for nothing", name), "an alias of an anchor (&"+name+") above it")
 				return nil
 			}
-			delete(r.anchors, name) // it might hold itself
-			defer func() { r.anchors[name] = of }()
 			n = of
 		case *ast.TagNode:
 			n = node.Value
@@ -123,7 +125,7 @@ func (r *reader) section(n ast.Node, v reflect.Value, k key, path string) {
 	for _, entry := range mapping.Values {
 		at, name := r.place(entry.Key.GetToken()), entry.Key.GetToken().Value
 		if entry.Key.Type() == ast.MergeKeyType {
-			r.read(entry.Value, v, k, path)
+			r.merge(entry.Value, v, k, path)
 			continue
 		}
 		inner := join(path, name)
@@ -140,6 +142,17 @@ func (r *reader) section(n ast.Node, v reflect.Value, k key, path string) {
 		r.places[inner] = at
 		r.read(entry.Value, v.Field(i), k.keys[i], inner)
 	}
+}
+
+// merge puts another section's settings (<<: *other) into a section.
+func (r *reader) merge(n ast.Node, v reflect.Value, k key, path string) {
+	const mergesMax = 20
+	if r.merging++; r.merging > mergesMax {
+		r.wrong(r.place(n.GetToken()), path, "is merged from itself", "another section")
+		return
+	}
+	r.read(n, v, k, path)
+	r.merging--
 }
 
 // unknown reports a key that there isn't, and the one that may be meant: one of this section, or else of another that has this very name.
@@ -198,6 +211,19 @@ func first(n ast.Node) *token.Token {
 		return m.Values[0].Key.GetToken()
 	}
 	return n.GetToken()
+}
+
+// torn returns host:port in one piece. The parser takes it for a section within {[host:port]}, where YAML 1.2 would want a space after the colon.
+func torn(n ast.Node) (string, bool) {
+	m, ok := n.(*ast.MappingNode)
+	if !ok || len(m.Values) != 1 {
+		return "", false
+	}
+	name, colon, value := m.Values[0].Key.GetToken(), m.Values[0].Start, m.Values[0].Value.GetToken()
+	if name == nil || colon == nil || value == nil || value.Position.Offset-name.Position.Offset != len(name.Value)+1 {
+		return "", false
+	}
+	return name.Value + ":" + value.Value, true
 }
 
 // scalar returns a node's text and what sort it is: text, number, truth, section or list.
@@ -273,10 +299,17 @@ func found(k key, text, kind string) string {
 		return "is a " + kind
 	case k.secret:
 		return "can't be read"
+	case kind == "text" && (number(text) || text == "true" || text == "false"):
+		return strconv.Quote(text) + " is text; leave out the quotes"
 	case kind == "text":
 		return strconv.Quote(cut(text)) + " is not " + k.what()
 	}
 	return cut(text) + " is not " + k.what()
+}
+
+func number(text string) bool {
+	_, err := strconv.ParseFloat(text, 64)
+	return err == nil
 }
 
 // cut shortens a text for a message.

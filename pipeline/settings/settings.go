@@ -16,7 +16,7 @@ type Settings struct {
 	Generation uint32   `yaml:"generation" validate:"min=1" doc:"Run over the source. Raise it to count anew, beside the old run, with other settings; then 'millrank activate' it"`
 	Handlers   []string `yaml:"handlers" validate:"unique,dive,oneof=intake rank leaderboard late" doc:"Which handlers this process runs. Empty: all that the settings call for"`
 
-	Kafka  Kafka   `yaml:"kafka" doc:"How to reach Kafka. Names are those of Kafka's own clients, with _ for ."`
+	Kafka  Kafka   `yaml:"kafka" doc:"How to reach Kafka. Names are those of Kafka's own clients, with _ in place of dots"`
 	Source Source  `yaml:"source" doc:"Where events come from, and what they look like"`
 	Time   Time    `yaml:"time" doc:"Event time: what is counted together, and how long it is waited for"`
 	Dedup  Dedup   `yaml:"dedup" doc:"How long an event ID is remembered"`
@@ -50,7 +50,7 @@ type Kafka struct {
 	GroupInstanceID string   `yaml:"group_instance_id" doc:"Static membership: another value for each process, the same after a restart. A restart within the session timeout moves no partition"`
 	SessionTimeout  Duration `yaml:"session_timeout" validate:"duration_min=100ms" doc:"A member that isn't heard from for so long loses its partitions"`
 	IsolationLevel  string   `yaml:"isolation_level" validate:"oneof=read_committed read_uncommitted" doc:"Whether records of aborted transactions are left out"`
-	CompressionType string   `yaml:"compression_type" validate:"oneof=lz4 zstd snappy gzip none" doc:"Of what Millrank writes"`
+	CompressionType string   `yaml:"compression_type" validate:"oneof=lz4 zstd snappy gzip none" doc:"How what Millrank writes is compressed"`
 	DeliveryTimeout Duration `yaml:"delivery_timeout" validate:"duration_min=1s" doc:"How long one write may take, with all retries"`
 	RequestTimeout  Duration `yaml:"request_timeout" validate:"duration_min=100ms" doc:"How long a broker may take to answer"`
 }
@@ -64,7 +64,7 @@ type Source struct {
 
 	TimeMin        Time3339 `yaml:"time_min" doc:"Event times before this are malformed: catches seconds where milliseconds are due"`
 	TimeMax        Time3339 `yaml:"time_max" doc:"Event times from this on are malformed"`
-	RecordBytesMax Bytes    `yaml:"record_bytes_max" validate:"min=64,max=66000000" doc:"Larger records are malformed"`
+	RecordBytesMax Bytes    `yaml:"record_bytes_max" validate:"min=64,max=62914560" doc:"Larger records are malformed"`
 }
 
 // Fields says where in an event its parts are.
@@ -119,7 +119,7 @@ type Board struct {
 
 // Topics are the topics that Millrank writes.
 type Topics struct {
-	ReplicationFactor int         `yaml:"replication_factor" validate:"min=0,max=32767" doc:"Of topics that are created. 0: the brokers' default"`
+	ReplicationFactor int         `yaml:"replication_factor" validate:"min=0,max=32767" doc:"Replicas of topics that are created. 0: the brokers' default"`
 	Updates           Topic       `yaml:"updates" doc:"Counts on their way to rank. Its partitions are the shards: an item belongs to one"`
 	Rankings          Topic       `yaml:"rankings" doc:"Lists on their way to the leaderboards"`
 	DeadLetters       DeadLetters `yaml:"dead_letters" doc:"What could not be counted: malformed, future, late"`
