@@ -110,6 +110,7 @@ func (w *world) startProgram(file string, args ...string) *process {
 	if err := p.cmd.Start(); err != nil {
 		w.t.Fatal(err)
 	}
+	w.programs = append(w.programs, p)
 	go func() {
 		_ = p.cmd.Wait()
 		close(p.exited)
@@ -138,7 +139,7 @@ func TestProgram(t *testing.T) {
 				t.Fatal(err)
 			}
 			const partitions = 6
-			w := newWorld(t, servers, dataSettings(), partitions, 4).asProgram("program-" + name).withBoards(dataBoards(name), 3, redis)
+			w := newWorld(t, servers, dataSettings(), partitions, 4).asProgram("program-"+name).withBoards(dataBoards(name), 3, redis)
 			file := w.settingsFile("program-"+name, "")
 			logs := sim.Arrive(11, facts, sim.Arrival{
 				Partitions: partitions, DelayMean: time.Minute, DelayMax: 9 * time.Minute,

@@ -29,8 +29,9 @@ type world struct {
 	partitions int
 	shards     int
 
-	burials *sync.WaitGroup // of processes that were killed
-	ended   chan struct{}   // closed when the test is over
+	programs []*process      // that startProgram has started
+	burials  *sync.WaitGroup // of processes that were killed
+	ended    chan struct{}   // closed when the test is over
 
 	logs   [][]sim.Record // as produced, with Kafka's offsets
 	values [][][]byte     // the records' bytes
