@@ -54,8 +54,9 @@ rules: ## Check import rules and other promises about the code's structure (inte
 	$(STAGE) 'rules' go test -count=1 ./internal/lint
 
 .PHONY: generate
-generate: ## Generate the Go code of wire/*.proto anew; installs protoc and its plugins into .tools
+generate: ## Generate anew: the Go code of wire/*.proto (installs protoc and its plugins into .tools), docs/configuration.md, deployments/millrank.*
 	@wire/generate.sh
+	go test -count=1 -run TestFiles ./pipeline/settings -rewrite
 
 .PHONY: vet
 vet: ## Run go vet

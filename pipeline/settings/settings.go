@@ -4,6 +4,9 @@
 //	Default    the defaults                           default.go
 //	Load       file, environment and flags, in turn   load.go
 //	Schema     a JSON Schema, for editors             schema.go
+//	Example    a file with all settings, explained    example.go
+//	Reference  docs/configuration.md                  reference.go
+//	Cost       what settings cost                     cost.go
 //
 // A setting has one name everywhere, its path in the file such as time.pane. In the environment that is MILLRANK_TIME_PANE.
 package settings

@@ -89,7 +89,7 @@ func (d *Duration) UnmarshalText(text []byte) error {
 		}
 	}
 	rest, err := time.ParseDuration(s)
-	if err != nil || rest.Abs() > 100_000*day {
+	if err != nil || rest.Abs() > 100_000*day || (rest < 0) != (days < 0) && rest != 0 && days != 0 {
 		return errors.New("no duration")
 	}
 	*d = Duration(days + rest)
