@@ -102,6 +102,7 @@ func (a *app) commands() []*cobra.Command {
 		a.produceCommand(),
 		a.versionCommand(),
 		a.demoCommand(),
+		a.validateCommand(),
 		a.runCommand(),
 		a.topicsCommand(),
 		a.topCommand(),

@@ -24,8 +24,7 @@ func TestAccepted(t *testing.T) {
 	for range 1500 {
 		s := randomSettings(random)
 		err := s.Validate()
-		var problems settings.Problems
-		if errors.As(err, &problems) {
+		if problems, ok := errors.AsType[settings.Problems](err); ok {
 			refused++
 			for _, p := range problems {
 				if p.Key == "time" || p.Key == "boards" || p.Key == "kafka" || p.Key == "source.fields" || strings.Contains(p.String(), "%!") {

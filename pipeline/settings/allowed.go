@@ -78,7 +78,7 @@ func (k key) allowed() string {
 	}
 	add(k.bounds())
 	if k.list() {
-		return k.allowedItems(what)
+		return k.allowedItems()
 	}
 	if k.kind.Kind() == reflect.Struct && len(k.keys) > 0 {
 		return "a section, with " + names(k.keys)
@@ -108,7 +108,7 @@ func (k key) limits() string {
 }
 
 // allowedItems says what a list may hold.
-func (k key) allowedItems(what string) string {
+func (k key) allowedItems() (what string) {
 	least, _ := k.rule("min")
 	switch {
 	case len(k.keys) > 0 && k.path == "boards":

@@ -47,7 +47,7 @@ func (c *checker) at(path string) string {
 // kafka checks what goes with security_protocol, and the certificates. microbatch names settings as Kafka does, before a colon.
 func (c *checker) kafka() {
 	k := c.settings.Kafka
-	const password = "kafka.sasl_password"
+	const password = "kafka.sasl_password" //nolint:gosec // a setting's name
 	sasl := strings.HasPrefix(k.SecurityProtocol, "SASL_")
 	is := "kafka.security_protocol is " + k.SecurityProtocol
 	c.wrong(k.SASLPasswordFile != "" && !sasl, password+"_file", "none, or kafka.security_protocol SASL_SSL or SASL_PLAINTEXT", "is given, but %s", is)

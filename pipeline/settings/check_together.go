@@ -25,8 +25,8 @@ func (c *checker) together() {
 
 func (c *checker) times() {
 	s := c.settings
-	n := time.Duration(max(1, s.Dedup.Segments))
-	c.wrong(s.Dedup.Horizon.Std()%(n*time.Millisecond) != 0, "dedup.horizon", fmt.Sprintf("a whole number of milliseconds for each of the %d dedup.segments", n),
+	n := max(1, s.Dedup.Segments)
+	c.wrong(int64(s.Dedup.Horizon)%(int64(n)*int64(time.Millisecond)) != 0, "dedup.horizon", fmt.Sprintf("a whole number of milliseconds for each of the %d dedup.segments", n),
 		"%v in %d steps is not whole milliseconds each", s.Dedup.Horizon, n)
 	from, to := s.Source.TimeMin, s.Source.TimeMax
 	c.wrong(!from.Std().Before(to.Std()), "source.time_max", "later than source.time_min ("+from.String()+")", "%v is not after source.time_min", to)

@@ -184,7 +184,7 @@ func (s Settings) Warnings() []string {
 	var warnings []string
 	for _, b := range s.Boards {
 		if b.Window.Std() > windowLong {
-			warnings = append(warnings, "boards: "+b.Name+": a window of "+b.Window.String()+" keeps all its cells in memory, and a restart of rank reads them all: very long windows are ClickHouse's, by the history")
+			warnings = append(warnings, "boards: "+b.Name+": a window of "+b.Window.String()+" keeps all its cells in memory, and a restart of rank reads them all: windows as long as that are better asked of the history in ClickHouse")
 		}
 	}
 	if s.Kafka.SecurityProtocol == "SASL_PLAINTEXT" && s.Kafka.SASLMechanism == "PLAIN" {

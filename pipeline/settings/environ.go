@@ -34,7 +34,7 @@ func Unknown(environ []string) []string {
 	}
 	lower := []string{}
 	for _, name := range known {
-		lower = append(lower, strings.ToLower(name))
+		lower = append(lower, strings.ToLower(strings.TrimPrefix(name, envPrefix)))
 	}
 	unknown := []string{}
 	for _, variable := range environ {
@@ -42,8 +42,8 @@ func Unknown(environ []string) []string {
 		if !strings.HasPrefix(name, envPrefix) || notOurs.MatchString(name) || slices.Contains(known, name) {
 			continue
 		}
-		if near := nearest(name, lower); near != "" {
-			name += " (did you mean " + strings.ToUpper(near) + "?)"
+		if near := nearest(strings.TrimPrefix(name, envPrefix), lower); near != "" {
+			name += " (did you mean " + envPrefix + strings.ToUpper(near) + "?)"
 		}
 		unknown = append(unknown, name)
 	}

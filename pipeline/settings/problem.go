@@ -9,7 +9,7 @@ import (
 
 // Place is where a setting stands.
 type Place struct {
-	// Source is the file's name, "environment MILLRANK_TIME_PANE" or or "--set"; "" where nobody has set it.
+	// Source is the file's name, "environment MILLRANK_TIME_PANE" or "--set"; "" where nobody has set it.
 	Source string `json:"source,omitempty"`
 	Line   int    `json:"line,omitempty"`   // of the file, from 1 on; else 0
 	Column int    `json:"column,omitempty"` // from 1 on; else 0
@@ -51,7 +51,7 @@ func (p Problem) String() string {
 }
 
 // Problems is all that is wrong with settings, sorted by where it stands.
-type Problems []Problem
+type Problems []Problem //nolint:errname // it is a list of them, which is read as such
 
 // Error returns one problem per line.
 func (p Problems) Error() string {

@@ -47,8 +47,7 @@ const notYAML = "not YAML: "
 
 func (r *reader) syntax(path string, err error) {
 	problem := Problem{Place: Place{Source: r.source}, Key: path, Found: notYAML + err.Error()}
-	var e yaml.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[yaml.Error](err); ok {
 		problem.Place, problem.Found = r.place(e.GetToken()), notYAML+e.GetMessage()
 	}
 	r.problems = append(r.problems, problem)

@@ -54,7 +54,7 @@ func set(v reflect.Value, text, kind string) error {
 		v.Set(reflect.New(v.Type().Elem()))
 		v = v.Elem()
 	}
-	if d, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	if d, ok := reflect.TypeAssert[encoding.TextUnmarshaler](v.Addr()); ok {
 		if _, isBytes := d.(*Bytes); kind != "text" && text != "0" && (!isBytes || strings.ContainsAny(text, ".eE")) {
 			return errors.New("no unit")
 		}
