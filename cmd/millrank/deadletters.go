@@ -158,15 +158,15 @@ type letterRange struct {
 
 // letterRanges finds what is to be read: all, or what was published from a time on.
 func letterRanges(ctx context.Context, s settings.Settings, since time.Time) ([]letterRange, error) {
-	admin, err := kafkaclient.NewAdmin(s.Connection())
+	client, err := kafkaclient.New(s.Connection())
 	if err != nil {
 		return nil, usage(err)
 	}
-	defer admin.Close()
-	topic := s.DeadLettersTopic()
-	if _, err := admin.ListBrokers(ctx); err != nil {
-		return nil, fmt.Errorf("%v can't be reached: %w; check kafka.bootstrap_servers, and the security settings beside it", s.Kafka.BootstrapServers, err)
+	defer client.Close()
+	if err := kafkaclient.Reach(ctx, client, s.Connection()); err != nil {
+		return nil, err
 	}
+	admin, topic := kadm.NewClient(client), s.DeadLettersTopic()
 	ends, err := admin.ListEndOffsets(ctx, topic)
 	if err == nil {
 		err = ends.Error()

@@ -118,13 +118,13 @@ func (a *app) deadLettersReplay(ctx context.Context, o replayOptions) error {
 	if a.json {
 		return json.NewEncoder(a.out).Encode(done)
 	}
-	verb := "were published to"
+	verb := "were published"
 	if o.dryRun {
-		verb = "would be published to"
+		verb = "would be published"
 	}
-	fmt.Fprintf(a.out, "%d records %s %s.\n", done.Published, verb, j.to)
+	fmt.Fprintf(a.out, "Records that %s to %s: %d.\n", verb, j.to, done.Published)
 	for _, why := range slices.Sorted(maps.Keys(done.Held)) {
-		fmt.Fprintf(a.out, "%d held back: %s.\n", done.Held[why], why)
+		fmt.Fprintf(a.out, "Held back: %d; %s.\n", done.Held[why], why)
 	}
 	return nil
 }
@@ -237,14 +237,17 @@ func (j *replayJudge) publish(ctx context.Context, o replayOptions) (published i
 		partitioner = kgo.ManualPartitioner()
 	}
 	client, err := kafkaclient.New(j.settings.Connection(), kgo.RecordPartitioner(partitioner), kgo.DefaultProduceTopic(j.to),
-		kgo.ProducerBatchMaxBytes(int32(max(1<<20, j.settings.Topics.DeadLetters.MaxMessageBytes))), kgo.RecordDeliveryTimeout(j.settings.Kafka.DeliveryTimeout.Std()))
+		kgo.ProducerBatchMaxBytes(int32(max(1<<20, j.settings.Topics.DeadLetters.MaxMessageBytes))))
 	if err != nil {
 		return 0, usage(err)
 	}
 	defer client.Close()
 	var batch []*kgo.Record
 	flush := func() error {
-		if err := client.ProduceSync(ctx, batch...).FirstErr(); err != nil {
+		// kgo's own timeout of a record counts from its timestamp, which can be long ago.
+		once, cancel := context.WithTimeout(ctx, j.settings.Kafka.DeliveryTimeout.Std())
+		defer cancel()
+		if err := client.ProduceSync(once, batch...).FirstErr(); err != nil {
 			return fmt.Errorf("publishing to %s: %w", j.to, err)
 		}
 		published += len(batch)

@@ -89,7 +89,7 @@ func (a *app) statusTable(width int, heads ...any) table.Writer {
 
 // rightAligned has all numbers end in one line.
 func rightAligned(heads []any) []table.ColumnConfig {
-	var columns []table.ColumnConfig
+	columns := []table.ColumnConfig{{Number: 1, Align: text.AlignLeft}}
 	for i, head := range heads {
 		switch head {
 		case "log end", "done through", "lag", "replay", "behind", "members":

@@ -17,10 +17,7 @@ func (a *app) live(ctx context.Context, every time.Duration, keys func(key strin
 	}
 	l := &liveView{every: every, keys: keys, show: show, width: 80}
 	_, err := tea.NewProgram(l, tea.WithContext(ctx), tea.WithInput(a.in), tea.WithOutput(a.out)).Run()
-	if errors.Is(err, tea.ErrInterrupted) || ctx.Err() != nil {
-		return nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, tea.ErrInterrupted) && ctx.Err() == nil {
 		return fmt.Errorf("the terminal: %w", err)
 	}
 	return nil
@@ -47,35 +44,38 @@ type (
 	lookAgain struct{ turn int }
 )
 
-func (l *liveView) look() tea.Cmd {
+func (l *liveView) look() (tea.Model, tea.Cmd) {
 	if l.looking {
 		l.stale = true
-		return nil
+		return l, nil
 	}
 	l.looking, l.stale = true, false
 	width := l.width
-	return func() tea.Msg {
+	return l, func() tea.Msg {
 		text, err := l.show(width)
 		return looked{text, err}
 	}
 }
 
 // Init looks first.
-func (l *liveView) Init() tea.Cmd { return l.look() }
+func (l *liveView) Init() tea.Cmd {
+	_, look := l.look()
+	return look
+}
 
 // Update takes keys and what was seen.
 func (l *liveView) Update(m tea.Msg) (tea.Model, tea.Cmd) {
 	switch m := m.(type) {
 	case tea.WindowSizeMsg:
 		l.width, l.height = m.Width, m.Height
-		return l, l.look()
+		return l.look()
 	case tea.KeyPressMsg:
 		switch key := m.String(); {
 		case key == "q" || key == "ctrl+c" || key == "esc":
 			return l, tea.Quit
 		case l.keys != nil:
 			l.keys(key)
-			return l, l.look()
+			return l.look()
 		}
 	case looked:
 		l.looking, l.err = false, m.err
@@ -83,14 +83,14 @@ func (l *liveView) Update(m tea.Msg) (tea.Model, tea.Cmd) {
 			l.text = m.text
 		}
 		if l.stale {
-			return l, l.look()
+			return l.look()
 		}
 		l.turn++
 		turn := l.turn
 		return l, tea.Tick(l.every, func(time.Time) tea.Msg { return lookAgain{turn} })
 	case lookAgain:
 		if m.turn == l.turn && !l.looking {
-			return l, l.look()
+			return l.look()
 		}
 	}
 	return l, nil

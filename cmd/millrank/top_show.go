@@ -49,7 +49,7 @@ func (a *app) topText(s *topShown, before map[string]int, width int) string {
 		if terminal(a.out) {
 			line = text.FgBlue.Sprint(line)
 		}
-		row := table.Row{item.Rank, text.Trim(printable(item.Item), topItemWidth), humanize.CommafWithDigits(item.Score, 9), line}
+		row := table.Row{item.Rank, text.Trim(printable(item.Item), topItemWidth), humanize.Commaf(item.Score), line}
 		if before != nil {
 			row[0] = fmt.Sprintf("%s %d", a.topMoved(item, before), item.Rank)
 		}
@@ -62,7 +62,8 @@ func (a *app) topText(s *topShown, before map[string]int, width int) string {
 // topMoved marks an item whose rank has changed.
 func (a *app) topMoved(item topItem, before map[string]int) string {
 	was, ok := before[item.Item]
-	mark, c := "", text.FgGreen
+	var mark string
+	c := text.FgGreen
 	switch {
 	case !ok:
 		mark = "new"

@@ -40,12 +40,12 @@ func (w *topWatch) show(ctx context.Context, a *app, width int) (string, error) 
 		}
 	}
 	shown, err := w.boards.read(ctx, w.view)
-	if err != nil && !errors.Is(err, errNoList) {
-		return "", err
-	}
 	const help = "\n↑ ↓ board   ← → window   tab region"
-	if err != nil {
+	switch {
+	case errors.Is(err, errNoList): // it may come yet
 		return err.Error() + "\n" + help, nil
+	case err != nil:
+		return "", err
 	}
 	w.changed(shown)
 	return a.topText(shown, w.before, width) + help, nil

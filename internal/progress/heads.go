@@ -3,7 +3,6 @@ package progress
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/millrank/millrank/event"
@@ -113,9 +112,4 @@ func take(have *head, other head) {
 	if !have.heard || other.part.AsOf > have.part.AsOf || other.part.AsOf == have.part.AsOf && other.offset > have.offset {
 		*have = other
 	}
-}
-
-// silent says what a partition is that was never heard from.
-func (h *heads) silent() string {
-	return fmt.Sprintf("nothing of it is in the updates topic from offset %d on", h.start)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrank/millrank/handlers"
@@ -24,6 +25,7 @@ import (
 // and writes nothing. It is not safe for concurrent use.
 type Reader struct {
 	settings settings.Settings
+	client   *kgo.Client
 	admin    *kadm.Client
 	heads    *heads
 	// Processes are the URLs of processes to ask, such as http://10.0.0.7:8080; empty: those of the groups' members, at the port of http.address.
@@ -32,11 +34,11 @@ type Reader struct {
 
 // NewReader returns a Reader. It connects when it reads. Close it.
 func NewReader(s settings.Settings) (*Reader, error) {
-	admin, err := kafkaclient.NewAdmin(s.Connection())
+	client, err := kafkaclient.New(s.Connection())
 	if err != nil {
 		return nil, err
 	}
-	return &Reader{settings: s, admin: admin}, nil
+	return &Reader{settings: s, client: client, admin: kadm.NewClient(client)}, nil
 }
 
 // Close ends its connections.
@@ -49,8 +51,8 @@ func (r *Reader) Read(ctx context.Context) (State, error) {
 		At: time.Now().UTC(), Name: s.Name, Generation: s.Generation,
 		SourceTopic: s.Source.Topic, UpdatesTopic: s.UpdatesTopic(), RankingsTopic: s.RankingsTopic(),
 	}
-	if _, err := r.admin.ListBrokers(ctx); err != nil {
-		return st, fmt.Errorf("%v can't be reached: %w; check kafka.bootstrap_servers, and the security settings beside it", s.Kafka.BootstrapServers, err)
+	if err := kafkaclient.Reach(ctx, r.client, s.Connection()); err != nil {
+		return st, err
 	}
 	var source, updates, rankings topicState
 	var work errgroup.Group

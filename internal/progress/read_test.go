@@ -3,7 +3,6 @@ package progress_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -68,12 +67,12 @@ func (w *world) newReader() *progress.Reader {
 	return reader
 }
 
-// runs runs the handlers until the function that it returns is called.
+// runs has the handlers run until the function that it returns is called.
 func (w *world) runs(handlers ...string) (stop func()) {
 	w.Helper()
 	s := w.settings
 	s.Handlers = handlers
-	logger := watermill.NewSlogLogger(slog.New(slog.NewTextHandler(io.Discard, nil)))
+	logger := watermill.NewSlogLogger(slog.New(slog.DiscardHandler))
 	p, err := pipeline.New(w.Context(), s, pipeline.Options{Logger: logger})
 	if err != nil {
 		w.Fatal(err)
@@ -108,7 +107,7 @@ func (w *world) runs(handlers ...string) (stop func()) {
 // produces writes an event of this time to a partition.
 func (w *world) produces(partition int, at time.Time, item string) {
 	w.Helper()
-	value := fmt.Sprintf(`{"event_id":"%d-%d-%s","item_id":"%s","region":"eu","timestamp":"%s","user_id":"u"}`, partition, at.UnixMilli(), item, item, at.UTC().Format(time.RFC3339Nano))
+	value := fmt.Sprintf(`{"event_id":"%d-%d-%s","item_id":%q,"region":"eu","timestamp":%q}`, partition, at.UnixMilli(), item, item, at.UTC().Format(time.RFC3339Nano))
 	if err := w.client.ProduceSync(w.Context(), &kgo.Record{Topic: "events", Partition: int32(partition), Value: []byte(value)}).FirstErr(); err != nil {
 		w.Fatal(err)
 	}
@@ -150,7 +149,9 @@ func TestHolds(t *testing.T) {
 	for p := range partitions {
 		w.produces(p, began, "a")
 	}
-	st = w.sees("all is well", func(st progress.State) bool { return st.Verdict.OK && st.Verdict.Lag == 0 && st.Verdict.ClosedThrough != progress.NoTime })
+	st = w.sees("all is well", func(st progress.State) bool {
+		return st.Verdict.OK && st.Verdict.Lag == 0 && st.Verdict.ClosedThrough != progress.NoTime
+	})
 	w.Log(st.Verdict.Summary)
 	for p, one := range st.Sources {
 		want := progress.Time(began.Add(-5 * time.Second).UnixMilli())
