@@ -29,10 +29,10 @@ func (a *app) statusText(st *progress.State, width int) string {
 	}
 	fmt.Fprintln(&b, colour(mark, st.Verdict.Summary))
 	for _, problem := range st.Verdict.Problems {
-		fmt.Fprintln(&b, "  - "+problem)
+		fmt.Fprintln(&b, wrapped("- "+problem, width))
 	}
 	if h := st.Verdict.Holding; h != nil && !h.Problem {
-		fmt.Fprintln(&b, h.Sentence)
+		fmt.Fprintln(&b, wrapped(h.Sentence, width))
 	}
 	fmt.Fprintln(&b, statusGeneration(st))
 

@@ -55,7 +55,7 @@ func (a *app) topText(s *topShown, before map[string]int, width int) string {
 		}
 		t.AppendRow(row)
 	}
-	fmt.Fprintf(&b, "%s\n\n%s\n", t.Render(), topFacts(s))
+	fmt.Fprintf(&b, "%s\n\n%s\n", t.Render(), wrapped(topFacts(s), width))
 	return b.String()
 }
 
@@ -115,6 +115,14 @@ func topFacts(s *topShown) string {
 		line += ", when time was at " + s.Mark
 	}
 	return strings.Join(facts, " ") + "\n" + line + fmt.Sprintf("; revision %d.", s.Revision)
+}
+
+// wrapped breaks lines that a terminal of this width would cut; 0 is any.
+func wrapped(s string, width int) string {
+	if width <= 0 {
+		return s
+	}
+	return text.WrapSoft(s, width)
 }
 
 // printable shows a text so that it can do nothing to a terminal: what doesn't print is escaped, as in Go.
