@@ -44,6 +44,11 @@ jars_there() {
   [ "$(cat $jars_stamp 2>/dev/null)" = "$(jars_id)" ] && ls .tools/kafka/lib/kafka_*.jar >/dev/null 2>&1
 }
 
+# The library of the embedded ClickHouse, in the user's cache folder. Where it can't be had (other systems), its tests are left out.
+clickhouse_version=$(sed -n 's/.*Version  *= "\(.*\)"/\1/p' internal/embedded/chdb/pinned.go)
+clickhouse_folder=${XDG_CACHE_HOME:-${HOME:-}/.cache}/millrank/chdb/$clickhouse_version
+clickhouse_wanted() { [ "$(uname -sm)" = "Linux x86_64" ]; }
+
 # What is missing?
 plan=()
 debian=()
@@ -72,6 +77,12 @@ if ! jars_there; then
   command -v mvn >/dev/null || debian+=(maven)
   plan+=("Apache Kafka $(sed -n 's|.*<kafka.version>\(.*\)</kafka.version>.*|\1|p' scripts/kafka/pom.xml) for the tests (44 MB of jars), by Maven, into .tools/kafka/lib and Maven's own cache")
 fi
+install_clickhouse=no
+if clickhouse_wanted && [ ! -e "$clickhouse_folder/installed.json" ]; then
+  install_clickhouse=yes
+  command -v npm >/dev/null || debian+=(npm) # fetches it
+  plan+=("ClickHouse's engine $clickhouse_version for the tests (libchdb, 160 MB to fetch, 559 MB on disk), by npm, hash checked, into $clickhouse_folder")
+fi
 if [ ${#debian[@]} -gt 0 ]; then
   plan=("${debian[*]}, Debian packages, by apt-get" "${plan[@]}")
 fi
@@ -85,7 +96,7 @@ if [ $install_go = yes ] || ! GOPROXY=off go mod download 2>/dev/null; then
 fi
 
 if [ ${#plan[@]} -eq 0 ]; then
-  echo "deps: all there (Go $(go_found), gcc, golangci-lint, Java $(java_found), Apache Kafka, Redis)"
+  echo "deps: all there (Go $(go_found), gcc, golangci-lint, Java $(java_found), Apache Kafka, Redis, ClickHouse's engine)"
   exit 0
 fi
 echo "deps: this machine lacks some things. Installing:"
@@ -129,6 +140,10 @@ if [ $gather_jars = yes ]; then
 fi
 
 go mod download || fail "the Go modules could not be downloaded" "check the network and the GOPROXY setting (go env GOPROXY), then run make deps again"
+if [ $install_clickhouse = yes ]; then
+  go run ./internal/embedded/chdb/fetch >/dev/null ||
+    fail "ClickHouse's engine could not be installed" "read the message above, then run make deps again"
+fi
 if [ $build_linter = yes ]; then
   echo "deps: building golangci-lint ..."
   go tool -modfile=golangci-lint.mod golangci-lint version 2> >(grep -v '^go: downloading' >&2) ||

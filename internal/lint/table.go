@@ -39,7 +39,13 @@ func Rooms() []Room {
 		{Path: "sinks/redis", Own: []string{"event", "operators"}, Outside: []string{"github.com/ThreeDotsLabs/watermill", "github.com/redis/go-redis/v9"}},
 		{Path: "handlers", Own: []string{"event", "watermark", "operators", "wire", "microbatch", "sinks/deadletters"}, Outside: []string{"github.com/ThreeDotsLabs/watermill", "github.com/zeebo/xxh3", "github.com/cenkalti/backoff/v5", "github.com/sony/gobreaker", "go.opentelemetry.io/otel", "go.opentelemetry.io/otel/metric"}},
 		// What stands in for a real server in tests and demos.
-		{Path: "internal/embedded", Outside: []string{"github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kfake", "github.com/alicebob/miniredis/v2"}},
+		{Path: "internal/embedded", Own: []string{"internal/embedded/chdb"}, Outside: []string{
+			"github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kfake", "github.com/alicebob/miniredis/v2",
+			"github.com/ClickHouse/clickhouse-go/v2", "github.com/ClickHouse/ch-go", "github.com/andybalholm/brotli", "github.com/klauspost/compress",
+		}},
+		{Path: "internal/embedded/chdb", Outside: []string{"github.com/ebitengine/purego", "golang.org/x/sys"}},
+		{Path: "internal/embedded/chdb/fetch", Own: []string{"internal/embedded/chdb"}},
+		{Path: "internal/embedded/clickhousetest", Own: []string{"internal/embedded", "internal/embedded/chdb"}},
 		{Path: "internal/apachekafka", Own: []string{"internal/embedded"}, Outside: []string{"github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm"}},
 		{Path: "internal/redisserver", Outside: []string{"github.com/redis/go-redis/v9"}},
 		{Path: "pipeline/settings", Own: []string{"event", "operators", "microbatch"}, Outside: []string{
