@@ -120,8 +120,9 @@ func (w *Writer) send(ctx context.Context, targets []target, watermark int64, no
 	s := w.sink
 	changes := w.changes(targets)
 	if s.config.Generation == 0 {
-		_, lost, err = w.sendTo(ctx, changes, s.only, watermark, now)
-		return lost, err
+		_, lacking, err := w.sendTo(ctx, changes, s.only, watermark, now)
+		s.counts.lost.Add(lacking)
+		return lacking > 0, err
 	}
 	cluster, err := s.clustered(ctx)
 	if err != nil {
@@ -137,14 +138,15 @@ func (w *Writer) send(ctx context.Context, targets []target, watermark int64, no
 				return lost, err
 			}
 		}
-		misplaced, lacked, err := w.sendTo(ctx, changes, func(key string) place { return s.place(key, at, cluster) }, watermark, now)
+		misplaced, lacking, err := w.sendTo(ctx, changes, func(key string) place { return s.place(key, at, cluster) }, watermark, now)
 		if err == nil && len(changes) > 0 && (cluster || len(misplaced) > 0) {
 			var after pointer
 			if after, err = s.readPointer(ctx); cluster && after.epoch != at.epoch {
-				misplaced, lacked = changes, false
+				misplaced, lacking = changes, 0
 			}
 		}
-		lost = lost || lacked
+		lost = lost || lacking > 0
+		s.counts.lost.Add(lacking)
 		s.counts.misplaced.Add(int64(len(misplaced)))
 		if err != nil || len(misplaced) == 0 {
 			return lost, err
@@ -168,8 +170,9 @@ func keysOf(changes []*change) []string {
 	return keys
 }
 
-// sendTo writes changes, those whose deltas don't fit a second time, as whole lists. It returns those that belong somewhere else.
-func (w *Writer) sendTo(ctx context.Context, changes []*change, to func(key string) place, watermark int64, now time.Time) (misplaced []*change, lost bool, err error) {
+// sendTo writes changes, those whose deltas don't fit a second time, as whole lists. It returns those that belong somewhere else, and how many keys lacked
+// something that the writer remembers.
+func (w *Writer) sendTo(ctx context.Context, changes []*change, to func(key string) place, watermark int64, now time.Time) (misplaced []*change, lacking int64, err error) {
 	for len(changes) > 0 && err == nil {
 		calls := make([]*call, len(changes))
 		for i, c := range changes {
@@ -184,7 +187,9 @@ func (w *Writer) sendTo(ctx context.Context, changes []*change, to func(key stri
 				continue
 			}
 			resend, lacked := w.settle(c, now)
-			lost = lost || lacked
+			if lacked {
+				lacking++
+			}
 			if resend {
 				c.base, c.whole = nil, true
 				again = append(again, c)
@@ -192,7 +197,7 @@ func (w *Writer) sendTo(ctx context.Context, changes []*change, to func(key stri
 		}
 		changes = again
 	}
-	return misplaced, lost, err
+	return misplaced, lacking, err
 }
 
 // What list.lua answers.
@@ -212,12 +217,6 @@ func (w *Writer) settle(c *change, now time.Time) (resend, lost bool) {
 	counts := &w.sink.counts
 	// A key that nobody has written for so long has expired. (The clocks' rates can differ a little.)
 	expired := c.base != nil && now.Sub(c.base.at) >= w.sink.config.TTL-w.sink.config.TTL/16
-	lacked := func() {
-		if !expired {
-			lost = true
-			counts.lost.Add(1)
-		}
-	}
 	if c.call.err != nil { // it may have been written or not: the next one's base shows
 		return false, false
 	}
@@ -228,15 +227,12 @@ func (w *Writer) settle(c *change, now time.Time) (resend, lost bool) {
 		return false, false
 	case statusOtherBase, statusLost:
 		counts.resent.Add(1)
-		if c.call.answer == statusLost {
-			lacked()
-		}
 		w.memory.drop(c.key)
-		return true, lost
+		return true, c.call.answer == statusLost && !expired
 	case statusRepeat:
 		counts.repeats.Add(1)
 	case statusWrittenLost:
-		lacked()
+		lost = !expired
 		counts.whole.Add(1)
 	case statusWritten:
 		if c.whole {

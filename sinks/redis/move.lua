@@ -22,7 +22,18 @@ local function move(from, from_meta, from_there, to, to_meta, to_there, to_meta_
   redis.call('RENAME', from_meta, to_meta)
 end
 
-local function there(key) return redis.call('EXISTS', key) == 1 end
+-- Which of these keys are there. Mostly it is all, or none.
+local function there(...)
+  local n, are = redis.call('EXISTS', ...), {}
+  for i = 1, select('#', ...) do
+    if n == 0 or n == select('#', ...) then
+      are[i] = n > 0
+    else
+      are[i] = redis.call('EXISTS', (select(i, ...))) == 1
+    end
+  end
+  return unpack(are)
+end
 
 -- Makes generation's list of a key public, and puts the one aside that is public now, if it is another one's. With an epoch (in a cluster, where that
 -- stands in each meta) it notes that it was done as of then, and refuses if it was done as of a later one. Returns how many lists were moved, or
@@ -35,7 +46,7 @@ local function show(key, generation, epoch)
   if epoch and tonumber(at[2] or 0) > epoch then
     return -2
   end
-  local key_there, meta_there, own_there, own_meta_there = there(key), there(meta), there(own), there(own_meta)
+  local key_there, meta_there, own_there, own_meta_there = there(key, meta, own, own_meta)
   if meta_there and not public then -- written without generations
     return 0
   end
@@ -43,7 +54,7 @@ local function show(key, generation, epoch)
   if public and public ~= generation then
     local old = '{' .. key .. '}:g' .. public
     local old_meta = old .. ':meta'
-    move(key, meta, key_there, old, old_meta, there(old), there(old_meta))
+    move(key, meta, key_there, old, old_meta, there(old, old_meta))
     if epoch then
       redis.call('HSET', old_meta, 'epoch', epoch)
     end

@@ -31,6 +31,7 @@ type generations struct {
 	seed  uint64
 	known [3]atomic.Pointer[activation] // by generation: what its process knows
 	later atomic.Int64                  // how far the processes' clocks are ahead, nanoseconds
+	still bool                          // they stand still
 	sinks [3]*redis.Sink
 	steps [3][2]atomic.Int64 // what writers have written through
 
@@ -56,7 +57,13 @@ func (g *generations) process(t *testing.T, n uint32, client goredis.UniversalCl
 	t.Helper()
 	return g.sink(t, func(c *redis.Config) {
 		c.Client, c.Generation, c.Active = client, n, func() (uint32, int64) { a := g.known[n].Load(); return a.generation, a.epoch }
-		c.Now = func() time.Time { return time.Now().Add(time.Duration(g.later.Load())) }
+		began := time.Now()
+		c.Now = func() time.Time {
+			if g.still {
+				return began
+			}
+			return time.Now().Add(time.Duration(g.later.Load()))
+		}
 	})
 }
 
@@ -258,6 +265,22 @@ func (g *generations) checkAll(t *testing.T, active uint32) {
 	}
 }
 
+// public reports whether all that is public is a generation's, and stays so.
+func (g *generations) public(t *testing.T, n uint32) bool {
+	t.Helper()
+	for _, key := range g.keys(t, g.prefix+"region") {
+		if !strings.HasSuffix(key, "}:meta") {
+			continue
+		}
+		got, err := g.client.HGet(t.Context(), key, "generation").Result()
+		if err == nil && got != strconv.Itoa(int(n)) {
+			return false
+		}
+	}
+	state := g.client.HGet(t.Context(), "{"+g.prefix+"millrank:active}:meta", "state").Val()
+	return strings.HasSuffix(state, fmt.Sprintf(":%d", n)) // not ":moving"
+}
+
 // crashes activates with a context that ends after so many commands, one more each time.
 func (g *generations) crashes(t *testing.T, a activation, times int) {
 	t.Helper()
@@ -336,13 +359,15 @@ func testGenerations(t *testing.T, w *world) {
 		})
 		g.progress(t, 5)
 	}
-	began := time.Now()
 	activate := func(a activation) {
 		t.Helper()
-		t.Logf("%v: %v", time.Since(began), a)
 		if err := g.sinks[1].Activate(t.Context(), a.generation, a.epoch); err != nil {
 			t.Fatal(err)
 		}
+		if !g.public(t, a.generation) && g.kind != "cluster" {
+			t.Errorf("not all is generation %d's", a.generation)
+		}
+		until(t, func() bool { return g.public(t, a.generation) })
 		active(a)
 	}
 	g.progress(t, 30)
@@ -362,10 +387,10 @@ func testGenerations(t *testing.T, w *world) {
 	active(activation{1, 5})
 
 	g.crashes(t, activation{2, 6}, 4)
-	t.Logf("%v: crashed", time.Since(began))
 	g.tell(activation{2, 6}, 1) // and nobody activates it again
 	g.later.Add(int64(11 * time.Second))
 	active(activation{2, 6})
+	until(t, func() bool { return g.public(t, 2) })
 	g.flushAll(t)
 	active(activation{2, 6})
 	activate(activation{1, 7})

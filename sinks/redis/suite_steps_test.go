@@ -1,9 +1,13 @@
 package redis_test
 
 import (
+	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
+
+	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/millrank/millrank/event"
 	"github.com/millrank/millrank/sinks/redis"
@@ -12,6 +16,7 @@ import (
 // testGenerationsSteps goes through one activation in small steps.
 func testGenerationsSteps(t *testing.T, w *world) {
 	g := newGenerations(t, w)
+	g.still = true // so that processes ask Redis only if they must
 	key := w.prefix + "region:eu:top_k:views"
 	one, two := g.sinks[1].Writer(0, -1), g.sinks[2].Writer(0, -1)
 	a, b := list("views", "eu", base, 900, entry("x", 1), entry("a", 1)), list("views", "eu", base, 5, entry("b", 1), entry("a", 1))
@@ -22,11 +27,27 @@ func testGenerationsSteps(t *testing.T, w *world) {
 	write(t, one, a)
 	w.check(t, key, a)
 	w.check(t, redis.Shadow(key, 2), b)
-	if err := g.sinks[1].Activate(t.Context(), 2, 2); err != nil {
+	if err := g.interrupted(t).Activate(t.Context(), 2, 2); err != nil {
 		t.Fatal(err)
 	}
 	w.check(t, key, b)
 	w.check(t, redis.Shadow(key, 1), a)
+	moved := g.sinks[1].Stats().Moved
+	a.Revision, a.Entries = 901, []event.Entry{entry("a", 2), entry("x", 1)}
+	b.Revision, b.Entries = 6, []event.Entry{entry("b", 2), entry("a", 1)}
+	if write(t, one, a) || write(t, two, b) {
+		t.Error("what has moved is taken for lost")
+	}
+	w.check(t, key, b)
+	w.check(t, redis.Shadow(key, 1), a)
+	for n, sink := range g.sinks[1:] { // they didn't know
+		if s := sink.Stats(); s.Misplaced == 0 || s.Lost != 0 || w.kind != "cluster" && s.Deltas == 0 {
+			t.Errorf("generation %d: %+v", n+1, s)
+		}
+	}
+	if n := g.sinks[1].Stats().Moved; n != moved {
+		t.Errorf("%d lists were written in public, and then moved", n-moved)
+	}
 	for want, epoch := range map[error]int64{nil: 2, redis.ErrSuperseded: 1} {
 		generation := uint32(epoch)
 		if err := g.sinks[1].Activate(t.Context(), generation, epoch); !errors.Is(err, want) {
@@ -39,18 +60,6 @@ func testGenerationsSteps(t *testing.T, w *world) {
 	if err := g.sinks[1].Activate(t.Context(), 0, 3); err == nil {
 		t.Error("no generation was activated")
 	}
-	a.Revision, a.Entries = 901, []event.Entry{entry("a", 2), entry("x", 1)}
-	b.Revision, b.Entries = 6, []event.Entry{entry("b", 2), entry("a", 1)}
-	if write(t, one, a) || write(t, two, b) {
-		t.Error("what has moved is taken for lost")
-	}
-	w.check(t, key, b)
-	w.check(t, redis.Shadow(key, 1), a)
-	for n, sink := range g.sinks[1:] { // writers go on with deltas where they know that lists have moved
-		if s := sink.Stats(); s.Lost != 0 || w.kind != "cluster" && s.Deltas == 0 {
-			t.Errorf("generation %d: %+v", n+1, s)
-		}
-	}
 	if generation, epoch, err := g.sinks[1].ActiveGeneration(t.Context()); generation != 2 || epoch != 2 || err != nil {
 		t.Error(generation, epoch, err)
 	}
@@ -60,6 +69,34 @@ func testGenerationsSteps(t *testing.T, w *world) {
 	g.tell(activation{1, 3}, 2)
 	if err := g.sinks[2].Drop(t.Context(), 1); !errors.Is(err, redis.ErrActive) {
 		t.Error("this process was told that it is to be active, though Redis was not:", err)
+	}
+}
+
+// interrupted returns a sink that loses what it has gathered, on a single server, just before it moves lists.
+func (g *generations) interrupted(t *testing.T) *redis.Sink {
+	t.Helper()
+	client := connect(t, g.addrs)
+	client.AddHook(&beforeMoving{then: sync.OnceFunc(func() {
+		if n := g.client.Del(t.Context(), "{"+g.prefix+"millrank:active}:meta:lists").Val(); n != 1 && g.kind != "cluster" {
+			t.Error("nothing was gathered")
+		}
+	})})
+	return g.process(t, 2, client)
+}
+
+// beforeMoving does something before scripts are called.
+type beforeMoving struct{ then func() }
+
+func (*beforeMoving) DialHook(next goredis.DialHook) goredis.DialHook { return next }
+
+func (*beforeMoving) ProcessHook(next goredis.ProcessHook) goredis.ProcessHook { return next }
+
+func (b *beforeMoving) ProcessPipelineHook(next goredis.ProcessPipelineHook) goredis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []goredis.Cmder) error {
+		if cmds[0].Name() == "evalsha" {
+			b.then()
+		}
+		return next(ctx, cmds)
 	}
 }
 
