@@ -26,7 +26,8 @@ type Late struct {
 
 // LateConfig holds a LateCounts' settings. Codec and Count are due.
 type LateConfig struct {
-	Codec      Codec // as in IntakeConfig
+	Codec Codec // as in IntakeConfig
+	// Generation is whose dead letters are counted: all generations' come to the same topic. Those that name none count as 0's, which is no generation's.
 	Generation uint32
 	// Count counts late events. Of one source and partition they come in the order of their offsets, with repeats, which it ignores. It returns
 	// nil when they are safe.
@@ -40,7 +41,7 @@ func (c LateConfig) Identity() microbatch.Identity {
 }
 
 // LateCounts is the handler that counts late events where readers of leaderboards see them: it reads the dead letters, of which it
-// only counts those that are late. A LateCounts is safe for concurrent use.
+// only counts those that are late, of its own generation. A LateCounts is safe for concurrent use.
 //
 // A dead letter that comes again is counted once, as long as it comes in the same partition of the dead-letter topic: as those of records with a key do.
 type LateCounts struct {
@@ -82,7 +83,7 @@ func (l *LateCounts) Handle(msg *message.Message) error {
 	next := int64(0)
 	for batch.Next(&r) {
 		next = r.Offset + 1
-		switch one, ok, err := lateOf(&r, decoder); {
+		switch one, ok, err := l.lateOf(&r, decoder); {
 		case err != nil:
 			l.foreign.Add(1)
 			l.config.Logger.Error("a record of the dead-letter topic is left out", err, watermill.LogFields{"partition": claim.Partition, "offset": r.Offset})
@@ -102,14 +103,14 @@ func (l *LateCounts) Handle(msg *message.Message) error {
 	return claim.Commit(next, "")
 }
 
-// lateOf returns the late event that a dead letter is of; false where it is of another one.
-func lateOf(r *microbatch.Record, decoder event.Decoder) (Late, bool, error) {
+// lateOf returns the late event that a dead letter is of; false where it is of another one, or of another generation.
+func (l *LateCounts) lateOf(r *microbatch.Record, decoder event.Decoder) (Late, bool, error) {
 	m := message.NewMessage("", r.Value)
 	for _, h := range r.Headers {
 		m.Metadata.Set(string(h.Name), string(h.Value))
 	}
 	letter, err := deadletters.Parse(m)
-	if err != nil || letter.Reason != event.Late {
+	if err != nil || letter.Reason != event.Late || letter.Generation != l.config.Generation {
 		return Late{}, false, err
 	}
 	var e event.Event

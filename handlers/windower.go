@@ -170,7 +170,7 @@ func (f *fold) letters(dead []operators.Outcome) ([]deadletters.Letter, error) {
 func (f *fold) letter(raw *microbatch.Record, r *operators.Record, out operators.Outcome) deadletters.Letter {
 	l := deadletters.Letter{
 		Reason: out.Decision, Topic: f.topic, Partition: int32(f.source), Offset: out.Offset,
-		Timestamp: raw.Time, Key: raw.Key,
+		Timestamp: raw.Time, Key: raw.Key, Generation: f.intake.config.Generation,
 		Value:     bytes.Clone(raw.Value), // publishers may keep it, and the batch's memory may be used again
 		EventTime: event.NoTime, Watermark: out.Watermark, Pane: event.NoTime,
 	}

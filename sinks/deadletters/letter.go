@@ -21,18 +21,19 @@ import (
 // Names of the headers. Those of which nothing is known are left out. Times are RFC 3339 in UTC with
 // milliseconds, or, beyond the years 0 to 9999, milliseconds since 1970 in decimal.
 const (
-	HeaderReason    = "dead-letter.reason"      // malformed, future or late
-	HeaderError     = "dead-letter.error"       // what is wrong, for people
-	HeaderTopic     = "dead-letter.topic"       // where the record was
-	HeaderPartition = "dead-letter.partition"   // in decimal
-	HeaderOffset    = "dead-letter.offset"      // in decimal
-	HeaderTimestamp = "dead-letter.timestamp"   // the record's
-	HeaderEventTime = "dead-letter.event-time"  // a time
-	HeaderWatermark = "dead-letter.watermark"   // of its partition, a time
-	HeaderPane      = "dead-letter.pane"        // where its pane begins, a time
-	HeaderLateness  = "dead-letter.lateness-ms" // in decimal
-	HeaderKey       = "dead-letter.key"         // the record's key, as it is; left out if that is null
-	HeaderValue     = "dead-letter.value"       // "null" if the record has no value; left out if it has one
+	HeaderReason     = "dead-letter.reason"      // malformed, future or late
+	HeaderError      = "dead-letter.error"       // what is wrong, for people
+	HeaderTopic      = "dead-letter.topic"       // where the record was
+	HeaderPartition  = "dead-letter.partition"   // in decimal
+	HeaderOffset     = "dead-letter.offset"      // in decimal
+	HeaderTimestamp  = "dead-letter.timestamp"   // the record's
+	HeaderEventTime  = "dead-letter.event-time"  // a time
+	HeaderWatermark  = "dead-letter.watermark"   // of its partition, a time
+	HeaderPane       = "dead-letter.pane"        // where its pane begins, a time
+	HeaderLateness   = "dead-letter.lateness-ms" // in decimal
+	HeaderGeneration = "dead-letter.generation"  // the run over the source that says so, in decimal; left out if it is 0
+	HeaderKey        = "dead-letter.key"         // the record's key, as it is; left out if that is null
+	HeaderValue      = "dead-letter.value"       // "null" if the record has no value; left out if it has one
 
 	// HeaderHeader begins the names of the record's own headers: after it come the header's number, from 0000 on,
 	// a dot and its name. That keeps their order, and apart those that have the same name.
@@ -70,6 +71,8 @@ type Letter struct {
 	Value     []byte   // nil is null
 	Headers   []Header // in their order; a key may come again
 
+	Generation uint32 // the run over the source that says so; 0 where it is not known. It is no part of the message's UUID
+
 	EventTime int64 // Unix milliseconds, or event.NoTime where it is not known
 	Watermark int64 // of its partition, after it; Unix milliseconds, or event.NoTime
 	Pane      int64 // where its pane begins, Unix milliseconds, or event.NoTime
@@ -96,6 +99,7 @@ func (l *Letter) Message() *message.Message {
 	set(HeaderWatermark, formatTime(l.Watermark), l.Watermark != event.NoTime)
 	set(HeaderPane, formatTime(l.Pane), l.Pane != event.NoTime)
 	set(HeaderLateness, strconv.FormatInt(l.Lateness, 10), l.Lateness != 0)
+	set(HeaderGeneration, strconv.FormatUint(uint64(l.Generation), 10), l.Generation != 0)
 	set(metadataKey, string(l.Key), l.Key != nil)
 	set(HeaderKey, string(l.Key), l.Key != nil)
 	set(HeaderValue, null, l.Value == nil)

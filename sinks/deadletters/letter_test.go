@@ -29,7 +29,7 @@ func late() deadletters.Letter {
 		Reason: event.Late, Error: "too late by 1 ms", Topic: "events", Partition: 7, Offset: 123456789012, Timestamp: 1784541600123,
 		Key: []byte("k\xff"), Value: []byte(`{"id":"a"}`),
 		Headers:   []deadletters.Header{{"trace", []byte("1")}, {"trace", nil}, {"", []byte{}}, {"x.y", []byte("\x00\xfe")}},
-		EventTime: 1784541000000, Watermark: 1784541599999, Pane: 1784541000000, Lateness: 539999,
+		EventTime: 1784541000000, Watermark: 1784541599999, Pane: 1784541000000, Lateness: 539999, Generation: 3,
 	}
 }
 
@@ -43,6 +43,7 @@ func TestHeaders(t *testing.T) {
 		{lateOne, `
 dead-letter.error = "too late by 1 ms"
 dead-letter.event-time = "2026-07-20T09:50:00.000Z"
+dead-letter.generation = "3"
 dead-letter.header-null.0001.trace = ""
 dead-letter.header.0000.trace = "1"
 dead-letter.header.0002. = ""
@@ -85,7 +86,7 @@ func TestUUID(t *testing.T) {
 	if got := letter.Message().UUID; got != want {
 		t.Errorf("%s, not %s", got, want)
 	}
-	other := deadletters.Letter{Topic: letter.Topic, Partition: letter.Partition, Offset: letter.Offset}
+	other := deadletters.Letter{Topic: letter.Topic, Partition: letter.Partition, Offset: letter.Offset, Generation: letter.Generation + 1}
 	if got := other.Message().UUID; got != want {
 		t.Errorf("%s, not %s, of the same record", got, want)
 	}
@@ -128,7 +129,7 @@ func draw(r *rand.Rand) deadletters.Letter {
 	}
 	l := deadletters.Letter{
 		Reason: []event.Decision{event.Malformed, event.Future, event.Late}[r.IntN(3)], Error: string(bytes()), Topic: string(bytes()), Partition: r.Int32(), Offset: r.Int64(),
-		Timestamp: r.Int64N(1<<42) - 1, Key: bytes(), Value: bytes(), EventTime: at(), Watermark: at(), Pane: at(), Lateness: r.Int64N(3),
+		Timestamp: r.Int64N(1<<42) - 1, Key: bytes(), Value: bytes(), EventTime: at(), Watermark: at(), Pane: at(), Lateness: r.Int64N(3), Generation: r.Uint32N(3),
 	}
 	for range r.IntN(5) {
 		l.Headers = append(l.Headers, deadletters.Header{Key: []string{"", "a", "a", "dead-letter.key", ".", string(bytes())}[r.IntN(6)], Value: bytes()})

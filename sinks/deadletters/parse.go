@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,6 +34,11 @@ func Parse(msg *message.Message) (Letter, error) {
 	}
 	if _, ok := msg.Metadata[HeaderLateness]; ok {
 		l.Lateness = p.number(HeaderLateness, 64)
+	}
+	if _, ok := msg.Metadata[HeaderGeneration]; ok {
+		n := p.number(HeaderGeneration, 64)
+		p.wrong(n < 0 || n > math.MaxUint32, HeaderGeneration, "not a generation")
+		l.Generation = uint32(n)
 	}
 	if key, ok := msg.Metadata[HeaderKey]; ok {
 		l.Key = []byte(key)
