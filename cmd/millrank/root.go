@@ -59,8 +59,7 @@ func execute(ctx context.Context, args []string, in io.Reader, out, errs io.Writ
 		return exitOK
 	}
 	fmt.Fprintln(errs, "millrank:", err)
-	var c coded
-	if errors.As(err, &c) {
+	if c, ok := errors.AsType[coded](err); ok {
 		return c.code
 	}
 	return exitFailed
@@ -76,7 +75,10 @@ each region and of all together. It is exact after any crash.
 See it work, with nothing installed:     millrank demo
 Write a file of settings, and check it:  millrank validate --example > millrank.yaml; millrank validate
 Create the topics, and run:              millrank topics; millrank run
-Look at a board:                         millrank top --watch`,
+Look at a board:                         millrank top --watch
+
+Exit codes: 0 it worked; 1 it didn't; 2 the command line or the settings are wrong; 3 the demo's lists differ from the answers;
+4 a stop took longer than shutdown_timeout (nothing is lost).`,
 		SilenceUsage: true, SilenceErrors: true,
 	}
 	root.SetIn(a.in)
@@ -99,18 +101,10 @@ Look at a board:                         millrank top --watch`,
 // commands returns all commands, in the order of help.
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
-		a.produceCommand(),
-		a.versionCommand(),
-		a.demoCommand(),
-		a.validateCommand(),
+		a.demoCommand(), a.validateCommand(), a.topicsCommand(), a.produceCommand(),
 		a.runCommand(),
-		a.topicsCommand(),
-		a.topCommand(),
-		a.statusCommand(),
-		a.deadLettersCommand(),
-		a.rebuildCommand(),
-		a.activateCommand(),
-		a.dropCommand(),
+		a.topCommand(), a.statusCommand(), a.versionCommand(),
+		a.deadLettersCommand(), a.rebuildCommand(), a.activateCommand(), a.dropCommand(),
 	}
 }
 

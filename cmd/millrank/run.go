@@ -40,6 +40,9 @@ While Kafka can't be reached at the start, it tries again and again. http.addres
 			for _, unknown := range settings.Unknown(a.environ()) {
 				logger.Warn("an environment variable is no setting", "name", unknown)
 			}
+			costs := settings.Cost(s, settings.DefaultTraffic())
+			logger.Info("what a restart reads again, at most; 'millrank validate' reckons for your traffic",
+				"event_time", costs.ReplaySpan.String(), "events_per_second", costs.Traffic.EventsPerSecond, "records", costs.ReplayRecords, "seconds", costs.ReplaySeconds)
 			err = pipeline.Run(c.Context(), s, pipeline.Options{Logger: watermill.NewSlogLogger(logger), Version: thisBuild().Version})
 			return ended(c.Context(), err)
 		},

@@ -88,6 +88,7 @@ topics:
 redis:
   addresses: [%s]
   prefix: "%s:"
+  timeout: 30s
 http:
   address: 127.0.0.1:0
 `, s.yaml, strings.Join(kafka, ", "), redis, s.settingsName())
