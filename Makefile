@@ -19,14 +19,15 @@ BENCH_ARGS ?=
 # What the demo is told, as in DEMO_ARGS='--redis-port 6379'; MILLRANK_DEMO_EXIT=1 ends it after the comparison.
 DEMO_ARGS  ?=
 # Packages with goroutines, and of the others those that take seconds.
-RACE_PKGS  ?= ./event ./watermark ./wire ./sinks/... ./microbatch ./handlers
+RACE_PKGS  ?= ./event ./watermark ./wire ./sinks/... ./microbatch ./handlers ./pipeline ./internal/feed ./internal/progress
 
 STAGE := @scripts/stage.sh
 GOLANGCI_LINT := go tool -modfile=golangci-lint.mod golangci-lint
 # Packages whose tests run against servers: one package at a time, since some measure how long things take.
-SERVER_PKGS = ./internal/embedded ./internal/apachekafka ./internal/redisserver ./sinks/redis ./microbatch ./handlers ./test/... ./bench/...
+SERVER_PKGS = ./internal/embedded/... ./internal/apachekafka ./internal/redisserver ./internal/kafkaclient ./internal/logread ./internal/feed ./internal/progress \
+	./sinks/... ./microbatch ./handlers ./pipeline/... ./cmd/... ./test/... ./bench/...
 # All other packages but the two that have a stage of their own.
-PKGS = $$(go list ./... | grep -vE '/(internal/(lint|mutants|embedded|apachekafka|redisserver)|sinks/redis|microbatch|handlers|test/.*|bench/.*)$$')
+PKGS = $$(go list ./... | grep -vE '/(internal/(lint|mutants|embedded/?.*|apachekafka|redisserver|kafkaclient|logread|feed|progress)|sinks/.*|microbatch|handlers|pipeline/?.*|cmd/.*|test/.*|bench/.*)$$')
 GO_FILES = $$(find . -name '.?*' -prune -o -name '*.go' -print)
 
 .PHONY: help
