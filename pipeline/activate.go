@@ -7,12 +7,14 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
+	goredis "github.com/redis/go-redis/v9"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/millrank/millrank/internal/kafkaclient"
 	"github.com/millrank/millrank/microbatch"
 	"github.com/millrank/millrank/pipeline/settings"
+	"github.com/millrank/millrank/sinks/redis"
 )
 
 // Activate makes a generation the one that readers see: it notes that in the topic of generations, then switches Redis. It can be called again, at any
@@ -26,9 +28,14 @@ func Activate(ctx context.Context, s settings.Settings, generation uint32) (Acti
 	if _, err := microbatch.Describe(ctx, s.Connection(), s.RankingsTopic()); err != nil {
 		return Activation{}, fmt.Errorf("generation %d has never run: %w; run it first, beside the active one: millrank run --set generation=%d", generation, err, generation)
 	}
+	client, sink, err := openRedisOf(s, &active)
+	if err != nil {
+		return Activation{}, err
+	}
+	defer closeQuietly(client)
 	if active.Generation != generation {
-		active = Activation{generation, active.Epoch + 1, time.Now().UTC()}
-		if err := announce(s, active); err != nil {
+		next := Activation{generation, 1 + max(active.Epoch, epochIn(ctx, sink)), time.Now().UTC()}
+		if err := announce(s, next); err != nil {
 			return Activation{}, err
 		}
 		now, err := ActiveGeneration(ctx, s)
@@ -40,18 +47,39 @@ func Activate(ctx context.Context, s settings.Settings, generation uint32) (Acti
 		}
 		active = now
 	}
-	if len(s.Redis.Addresses) == 0 {
+	if sink == nil {
 		return active, nil
 	}
-	client, sink, err := openRedis(s, func() (uint32, int64) { return active.Generation, active.Epoch }, watermill.NopLogger{})
-	if err != nil {
-		return active, err
+	if err := sink.Activate(ctx, active.Generation, active.Epoch); err != nil {
+		return active, fmt.Errorf("generation %d is noted as active, but Redis doesn't show it yet: %w; activate it again, or wait: the processes that run do so, too", generation, err)
 	}
-	err = sink.Activate(ctx, active.Generation, active.Epoch)
-	if err != nil {
-		err = fmt.Errorf("generation %d is noted as active, but Redis doesn't show it yet: %w; activate it again", generation, err)
+	return active, nil
+}
+
+// openRedisOf makes a client and a sink for what an activation says; nil where the settings have no Redis.
+func openRedisOf(s settings.Settings, active *Activation) (goredis.UniversalClient, *redis.Sink, error) {
+	if len(s.Redis.Addresses) == 0 {
+		return nil, nil, nil
 	}
-	return active, errors.Join(err, client.Close())
+	return openRedis(s, func() (uint32, int64) { return active.Generation, active.Epoch }, watermill.NopLogger{})
+}
+
+func closeQuietly(client goredis.UniversalClient) {
+	if client != nil {
+		_ = client.Close() // all that was done has been answered
+	}
+}
+
+// epochIn returns the epoch that Redis knows of, 0 where it knows none, or can't be asked. It can be ahead of the topic's, if that was made anew.
+func epochIn(ctx context.Context, sink *redis.Sink) int64 {
+	if sink == nil {
+		return 0
+	}
+	_, epoch, err := sink.ActiveGeneration(ctx)
+	if err != nil {
+		return 0
+	}
+	return epoch
 }
 
 // Dropped says what Drop has deleted.
@@ -94,12 +122,13 @@ func Drop(ctx context.Context, s settings.Settings, generation uint32) (Dropped,
 			return Dropped{}, fmt.Errorf("generation %d: %w: group %s has %d members, such as %s at %s; stop them first", generation, ErrRuns, g.Group, n, g.Members[0].ClientID, g.Members[0].ClientHost)
 		}
 	}
-	if len(s.Redis.Addresses) > 0 {
-		redisClient, sink, err := openRedis(s, func() (uint32, int64) { return active.Generation, active.Epoch }, watermill.NopLogger{})
-		if err != nil {
-			return Dropped{}, err
-		}
-		if err := errors.Join(sink.Drop(ctx, generation), redisClient.Close()); err != nil {
+	client, sink, err := openRedisOf(s, &active)
+	if err != nil {
+		return Dropped{}, err
+	}
+	defer closeQuietly(client)
+	if sink != nil {
+		if err := sink.Drop(ctx, generation); err != nil {
 			return Dropped{}, fmt.Errorf("generation %d in Redis: %w", generation, err)
 		}
 	}

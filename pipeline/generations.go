@@ -48,12 +48,19 @@ func ActiveGeneration(ctx context.Context, s settings.Settings) (Activation, err
 func (g *generations) begin(ctx context.Context) error {
 	active, err := ActiveGeneration(ctx, g.settings)
 	if errors.Is(err, ErrNoGeneration) {
-		if err := announce(g.settings, Activation{g.settings.Generation, 1, time.Now().UTC()}); err != nil {
+		client, sink, err := openRedisOf(g.settings, &Activation{})
+		if err != nil {
+			return err
+		}
+		defer closeQuietly(client)
+		if err := announce(g.settings, Activation{g.settings.Generation, 1 + epochIn(ctx, sink), time.Now().UTC()}); err != nil {
 			return err
 		}
 		active, err = ActiveGeneration(ctx, g.settings) // another one may have been first
-	}
-	if err != nil {
+		if err != nil {
+			return err
+		}
+	} else if err != nil {
 		return err
 	}
 	g.mu.Lock()

@@ -332,3 +332,37 @@ func TestPaused(t *testing.T) {
 		t.Errorf("it ended with %v", err)
 	}
 }
+
+// TestGenerationsTopicMadeAnew: when the topic that says what is active was lost, Redis's memory of later activations doesn't keep the lists from readers.
+func TestGenerationsTopicMadeAnew(t *testing.T) {
+	e := newEngine(t)
+	e.run()
+	e.send("tea", "")
+	eventually(t, "tea is liked", func() bool { return e.score("tea") == 1 })
+	if err := e.end(); err != nil {
+		t.Fatal(err)
+	}
+	second := e.settings
+	second.Generation = 2
+	if _, err := pipeline.EnsureTopics(t.Context(), second); err != nil {
+		t.Fatal(err)
+	}
+	if a, err := pipeline.Activate(t.Context(), e.settings, 2); err != nil || a.Epoch != 2 {
+		t.Fatalf("activated: %+v, %v", a, err)
+	}
+	if n := e.score("tea"); n != 0 {
+		t.Fatalf("readers see %v likes in generation 2, want none", n)
+	}
+	if _, err := e.admin().DeleteTopics(t.Context(), "likes.generations"); err != nil {
+		t.Fatal(err)
+	}
+	e.run()
+	e.send("tea", "")
+	eventually(t, "tea has two likes", func() bool { return e.score("tea") == 2 })
+	if a, err := pipeline.ActiveGeneration(t.Context(), e.settings); err != nil || a.Generation != 1 || a.Epoch != 3 {
+		t.Errorf("active is %+v (%v), want generation 1, epoch 3", a, err)
+	}
+	if err := e.end(); err != nil {
+		t.Error(err)
+	}
+}
