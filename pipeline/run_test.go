@@ -366,3 +366,37 @@ func TestGenerationsTopicMadeAnew(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestRebuild: what somebody has deleted or changed in Redis is there again when a rebuild is done; it is right with nothing running, too, as far as it says so.
+func TestRebuild(t *testing.T) {
+	e := newEngine(t)
+	if _, err := pipeline.EnsureTopics(t.Context(), e.settings); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pipeline.RebuildRedis(t.Context(), e.settings, time.Second, func(int, int) {}); !errors.Is(err, pipeline.ErrNoGeneration) {
+		t.Errorf("rebuilding before anything has run: %v, want %v", err, pipeline.ErrNoGeneration)
+	}
+	e.run()
+	for range 3 {
+		e.send("tea", "")
+	}
+	eventually(t, "tea has three likes", func() bool { return e.score("tea") == 3 })
+	key := "global:top_k:likes"
+	e.client.Del(t.Context(), key)
+	e.client.ZIncrBy(t.Context(), "global:top_k", 39, "tea")
+	partitions, err := pipeline.RebuildRedis(t.Context(), e.settings, patience, func(int, int) {})
+	if err != nil || partitions != 4 {
+		t.Fatalf("%d partitions, %v", partitions, err)
+	}
+	for _, key := range []string{key, "global:top_k"} {
+		if n := e.client.ZScore(t.Context(), key, "tea").Val(); n != 3 {
+			t.Errorf("%s: tea has %v likes, want 3", key, n)
+		}
+	}
+	if err := e.end(); err != nil {
+		t.Error(err)
+	}
+	if _, err := pipeline.RebuildRedis(t.Context(), e.settings, time.Second, func(int, int) {}); err == nil || !strings.Contains(err.Error(), "is 'millrank run' running") {
+		t.Errorf("rebuilding with nothing that runs: %v", err)
+	}
+}

@@ -188,6 +188,8 @@ func (j *replayJudge) holds(l *foundLetter) string {
 	switch {
 	case l.Topic != j.settings.Source.Topic:
 		return "of another topic than source.topic"
+	case l.Generation != 0 && l.Generation != j.settings.Generation:
+		return fmt.Sprintf("of another generation than %d; choose one with --set generation=%d", j.settings.Generation, l.Generation)
 	case !j.back || j.force:
 		return ""
 	}

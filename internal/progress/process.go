@@ -129,6 +129,7 @@ func (p *Process) Sink(s redis.Stats) {
 	p.Redis = map[string]int64{
 		"pipelines": s.Pipelines, "commands": s.Commands, "bytes": s.Bytes, "lists": s.Lists, "whole": s.Whole, "deltas": s.Deltas,
 		"repeats": s.Repeats, "older": s.Older, "resent": s.Resent, "lost": s.Lost, "forgotten": s.Forgotten, "late": s.Late, "late_old": s.LateOld,
+		"moved": s.Moved, "misplaced": s.Misplaced,
 	}
 	maps.DeleteFunc(p.Redis, func(_ string, n int64) bool { return n == 0 })
 }
