@@ -272,5 +272,9 @@ func TestMain(m *testing.M) {
 	if text := os.Getenv(memberEnv); text != "" {
 		os.Exit(beMember(text))
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if err := program.remove(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	os.Exit(code)
 }

@@ -24,13 +24,20 @@ type built struct {
 	err  error
 }
 
+func (b *built) remove() error {
+	if b.path == "" {
+		return nil
+	}
+	return os.RemoveAll(filepath.Dir(b.path))
+}
+
 var program built
 
 // binary returns the path of the program.
 func binary(t *testing.T) string {
 	t.Helper()
 	program.once.Do(func() {
-		folder, err := os.MkdirTemp("", "millrank-built-")
+		folder, err := os.MkdirTemp("", "millrank-built-") //nolint:usetesting // it serves all tests; TestMain removes it
 		if err != nil {
 			program.err = err
 			return
