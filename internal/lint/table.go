@@ -37,6 +37,7 @@ func Rooms() []Room {
 		{Path: "microbatch", Outside: []string{"github.com/ThreeDotsLabs/watermill", "github.com/ThreeDotsLabs/watermill-kafka/v3", "github.com/IBM/sarama", "github.com/xdg-go/scram"}},
 		{Path: "sinks/deadletters", Own: []string{"event"}, Outside: []string{"github.com/ThreeDotsLabs/watermill"}},
 		{Path: "sinks/redis", Own: []string{"event", "operators"}, Outside: []string{"github.com/ThreeDotsLabs/watermill", "github.com/redis/go-redis/v9"}},
+		{Path: "sinks/clickhouse", Own: []string{"event", "operators"}, Outside: []string{"github.com/ClickHouse/clickhouse-go/v2"}},
 		{Path: "handlers", Own: []string{"event", "watermark", "operators", "wire", "microbatch", "sinks/deadletters"}, Outside: []string{"github.com/ThreeDotsLabs/watermill", "github.com/zeebo/xxh3", "github.com/cenkalti/backoff/v5", "github.com/sony/gobreaker", "go.opentelemetry.io/otel", "go.opentelemetry.io/otel/metric"}},
 		// What stands in for a real server in tests and demos.
 		{Path: "internal/embedded", Own: []string{"internal/embedded/chdb"}, Outside: []string{
@@ -49,7 +50,7 @@ func Rooms() []Room {
 		{Path: "internal/apachekafka", Own: []string{"internal/embedded"}, Outside: []string{"github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm"}},
 		{Path: "internal/redisserver", Outside: []string{"github.com/redis/go-redis/v9"}},
 		{Path: "pipeline/settings", Own: []string{"event", "operators", "microbatch"}, Outside: []string{
-			"github.com/redis/go-redis/v9", "github.com/knadh/koanf", "github.com/goccy/go-yaml", "github.com/go-playground/validator/v10", "github.com/invopop/jsonschema", "github.com/dustin/go-humanize",
+			"github.com/redis/go-redis/v9", "github.com/ClickHouse/clickhouse-go/v2", "github.com/knadh/koanf", "github.com/goccy/go-yaml", "github.com/go-playground/validator/v10", "github.com/invopop/jsonschema", "github.com/dustin/go-humanize",
 		}},
 		// Only these two know every concrete type.
 		{Path: "pipeline", Any: true},
