@@ -38,7 +38,7 @@ type Config struct {
 	ColdVolume string
 	// TTL is how long rows stay.
 	TTL TTL
-	// Refresh is how often roll-ups are brought up to date. 0 means 5 minutes.
+	// Refresh is how often roll-ups are brought up to date; those by week, month and year at most once an hour. 0 means 5 minutes.
 	Refresh time.Duration
 
 	// Generation is the run over the source that is written.

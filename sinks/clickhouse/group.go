@@ -11,7 +11,7 @@ import (
 // region is the name of the dimension that has a column of its own.
 const region = "region"
 
-const mapType = "Map(LowCardinality(String), LowCardinality(String))"
+const mapType = "Map(String, String)"
 
 // dimensions are names and values, in the order of the settings, which the driver keeps: a map in the order key must have one
 // order only.

@@ -107,7 +107,7 @@ type refusal struct {
 // of them, and what is refused from then on is set aside in larger pieces; and unsureMax is how many inserts may fail for reasons that we don't know before we take it that
 // the server is at fault.
 const (
-	refusedMax = 1000
+	refusedMax = 250
 	unsureMax  = 64
 )
 

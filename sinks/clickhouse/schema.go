@@ -21,6 +21,9 @@ const (
 	overlapCluster = 12 * timeoutMax
 )
 
+// coarseRefresh is the least time between two refreshes of weeks, months and years.
+const coarseRefresh = time.Hour
+
 // schema is what SQL files are templates of.
 type schema struct{ config Config }
 
@@ -46,9 +49,6 @@ func (s schema) Replacing(version string) string {
 // DatabaseText is the database's name as a string.
 func (s schema) DatabaseText() string { return quote(s.config.Database) }
 
-// RefreshSeconds is Config.Refresh.
-func (s schema) RefreshSeconds() int64 { return int64(s.config.Refresh / time.Second) }
-
 // OverlapSeconds is how far back a refresh looks.
 func (s schema) OverlapSeconds() int64 {
 	if s.config.Cluster == "" {
@@ -63,6 +63,8 @@ type period struct {
 	Type      string
 	Comment   string
 	Partition string
+
+	Seconds int64 // between two refreshes
 
 	Table, Refresh, View, LiveView string // of this level
 
@@ -89,6 +91,11 @@ func (s schema) Periods() []period {
 		if finer == "pane_start" {
 			p.FromTable, p.FromWritten, p.FromExact, p.After = "cells", "written_at", "c.sum NOT IN (-9223372036854775808, 9223372036854775807)", ""
 		}
+		every := s.config.Refresh
+		if column != "hour" && column != "day" {
+			every = max(every, coarseRefresh) // each makes the whole period anew
+		}
+		p.Seconds = int64(every / time.Second)
 		if finerStays > 0 {
 			p.Kept = fmt.Sprintf("%s > %s(now('UTC') - INTERVAL %d SECOND)", p.From, function, int64(finerStays/time.Second))
 		}

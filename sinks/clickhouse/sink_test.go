@@ -1,13 +1,17 @@
 package clickhouse_test
 
 import (
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strings"
 	"testing"
 	"time"
 
 	driver "github.com/ClickHouse/clickhouse-go/v2"
 	"go.uber.org/goleak"
 
-	"github.com/millrank/millrank/event"
 	"github.com/millrank/millrank/internal/embedded"
 	"github.com/millrank/millrank/internal/embedded/clickhousetest"
 	"github.com/millrank/millrank/operators"
@@ -57,36 +61,47 @@ func scan[T any](tb testing.TB, conn driver.Conn, query string, args ...any) (va
 	return value
 }
 
-func TestFirst(t *testing.T) {
-	sink, conn := open(t, config(t, "first"))
-	if err := sink.SetActive(t.Context(), 1, 1); err != nil {
-		t.Fatal(err)
-	}
-	cells := []clickhouse.Cell{
-		{Partition: 0, Pane: 1_700_000_040_000, Group: event.NewGroup("eu", "x"), Item: "a", Count: 3, Sum: 5, Min: 1, Max: 3, AsOf: 10},
-		{Partition: 0, Pane: 1_700_000_040_000, Group: event.NewGroup("eu", "x"), Item: "a", Count: 2, Sum: 4, Min: 1, Max: 3, AsOf: 5},
-		{Partition: 1, Pane: 1_700_000_040_000, Group: event.NewGroup("eu", "x"), Item: "a", Count: 1, Sum: 4, Min: 1, Max: 3, AsOf: 5},
-	}
-	for range 2 {
-		if err := sink.WriteCells(t.Context(), cells); err != nil {
-			t.Fatal(err)
+func named(name string, value any) any { return driver.Named(name, value) }
+
+func mustExec(tb testing.TB, conn driver.Conn, statements ...string) {
+	tb.Helper()
+	for _, s := range statements {
+		if err := conn.Exec(tb.Context(), s); err != nil {
+			tb.Fatalf("%s: %v", s, err)
 		}
 	}
-	if err := sink.WriteLetters(t.Context(), []clickhouse.Letter{{Generation: 1, Reason: "late", Topic: "events", Offset: 3, Timestamp: event.NoTime, EventTime: event.NoTime, Watermark: event.NoTime, Pane: 1_700_000_040_000, Lateness: 5}}); err != nil {
-		t.Fatal(err)
+}
+
+// get asks as curl or a browser would, and returns the lines of the answer.
+func get(tb testing.TB, query string) []string {
+	tb.Helper()
+	r, err := http.NewRequestWithContext(tb.Context(), http.MethodGet, server.Server(tb).URL()+"?query="+url.QueryEscape(query), nil)
+	if err != nil {
+		tb.Fatal(err)
 	}
-	l := sink.Lists(0)
-	if _, err := l.Write(t.Context(), 1, event.NoTime, []event.Ranking{{ListKey: event.ListKey{Board: "b", By: "region", Group: event.NewGroup("eu")}, Entries: []event.Entry{{Item: "a", Score: 2}, {Item: "b", Score: 1}}}}); err != nil {
-		t.Fatal(err)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := client.Do(r)
+	if err != nil {
+		tb.Fatal(err)
 	}
-	if err := sink.Refresh(t.Context()); err != nil {
-		t.Fatal(err)
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		tb.Fatal(err)
 	}
-	for _, q := range []string{
-		"SELECT toString(tuple(*)) FROM first.item_counts", "SELECT toString(tuple(*)) FROM first.late_counts", "SELECT toString(groupArray(tuple(*))) FROM first.top_k",
-		"SELECT toString(tuple(*)) FROM first.item_counts_by_hour", "SELECT toString(tuple(*)) FROM first.item_counts_by_year", "SELECT toString(tuple(*)) FROM first.item_counts_by_week_live",
-		"SELECT toString(tuple(*)) FROM first.item_counts_by_week",
-	} {
-		t.Log(scan[string](t, conn, q))
+	if answer.StatusCode != http.StatusOK {
+		tb.Fatalf("%s: %s", query, text)
 	}
+	if len(text) == 0 {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+}
+
+// seeded returns random numbers whose seed is printed.
+func seeded(tb testing.TB) *rand.Rand {
+	tb.Helper()
+	seed := rand.Uint64()
+	tb.Logf("seed %d", seed)
+	return rand.New(rand.NewPCG(seed, 0))
 }

@@ -7,7 +7,7 @@
 DROP VIEW IF EXISTS {{$.Name .Refresh}} {{$.OnCluster}} SYNC;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{$.Name .Refresh}} {{$.OnCluster}}
-REFRESH EVERY {{$.RefreshSeconds}} SECOND {{with .After}}DEPENDS ON {{$.Name .}}{{end}} APPEND TO {{$.Name .Table}}
+REFRESH EVERY {{.Seconds}} SECOND {{with .After}}DEPENDS ON {{$.Name .}}{{end}} APPEND TO {{$.Name .Table}}
 AS WITH (
     SELECT ifNull(max(last_success_time) - INTERVAL {{$.OverlapSeconds}} SECOND, toDateTime(0)) FROM system.view_refreshes
     WHERE database = {{$.DatabaseText}} AND view = '{{.Refresh}}'
@@ -23,5 +23,6 @@ FROM {{$.Name .FromTable}} AS c FINAL
 WHERE {{.FromColumn}} >= {{.Earliest}} AND (source, generation, {{.From}}) IN (SELECT source, generation, period FROM changed){{with .Kept}}
     AND {{.}}{{end}}
 GROUP BY source, generation, {{.Column}}, region, dimensions, item_id
-SETTINGS do_not_merge_across_partitions_select_final = 1, optimize_aggregation_in_order = 1;
+SETTINGS do_not_merge_across_partitions_select_final = 1, optimize_aggregation_in_order = 1
+COMMENT 'Fills {{.Table}}; it holds no rows.';
 {{end}}

@@ -7,7 +7,7 @@ CREATE TABLE IF NOT EXISTS {{.Name "cells"}} {{.OnCluster}}
     pane_start       DateTime64(3, 'UTC') COMMENT 'Start of the pane, the smallest slice of event time; it belongs to the pane' CODEC(Delta, ZSTD(1)),
     pane_end         DateTime64(3, 'UTC') COMMENT 'End of the pane; it does not belong to it' CODEC(Delta, ZSTD(1)),
     region           LowCardinality(String) COMMENT 'The region; empty where events have none',
-    dimensions       Map(LowCardinality(String), LowCardinality(String)) COMMENT 'Values of the further dimensions, by name, in the order of the settings' CODEC(ZSTD(1)),
+    dimensions       Map(String, String) COMMENT 'Values of the further dimensions, by name, in the order of the settings' CODEC(ZSTD(1)),
     item_id          String COMMENT 'The item' CODEC(ZSTD(1)),
     source_partition Int32 COMMENT 'The partition of the source that has counted; an item can have cells from several' CODEC(ZSTD(1)),
     count            Int64 COMMENT 'Events' CODEC(T64, ZSTD(1)),
@@ -34,7 +34,7 @@ CREATE TABLE IF NOT EXISTS {{.Name "rankings"}} {{.OnCluster}}
     window_start DateTime64(3, 'UTC') COMMENT 'Start of the window; it belongs to the window' CODEC(Delta, ZSTD(1)),
     window_end   DateTime64(3, 'UTC') COMMENT 'End of the window; it does not belong to it' CODEC(Delta, ZSTD(1)),
     region       LowCardinality(String) COMMENT 'The region, where grouped_by has it',
-    dimensions   Map(LowCardinality(String), LowCardinality(String)) COMMENT 'Values of the other dimensions in grouped_by, by name' CODEC(ZSTD(1)),
+    dimensions   Map(String, String) COMMENT 'Values of the other dimensions in grouped_by, by name' CODEC(ZSTD(1)),
     revision     Int64 COMMENT 'Rankings offset that the list is as of; of two versions the greater counts' CODEC(Delta, ZSTD(1)),
     items        Array(String) COMMENT 'The items, best first; empty for an empty list' CODEC(ZSTD(1)),
     scores       Array(Float64) COMMENT 'Their scores' CODEC(ZSTD(1)),
@@ -65,7 +65,7 @@ CREATE TABLE IF NOT EXISTS {{.Name "dead_letters"}} {{.OnCluster}}
     pane_start       Nullable(DateTime64(3, 'UTC')) COMMENT 'Pane that a late event belongs to' CODEC(ZSTD(1)),
     lateness_ms      Nullable(Int64) COMMENT 'How long after the end of its pane a late event came, in watermark time, milliseconds' CODEC(ZSTD(1)),
     region           LowCardinality(String) COMMENT 'The region, where known',
-    dimensions       Map(LowCardinality(String), LowCardinality(String)) COMMENT 'Values of the further dimensions, by name, where known' CODEC(ZSTD(1)),
+    dimensions       Map(String, String) COMMENT 'Values of the further dimensions, by name, where known' CODEC(ZSTD(1)),
     item_id          String COMMENT 'The item, where known' CODEC(ZSTD(1)),
     written_at       DateTime('UTC') DEFAULT now() COMMENT 'When the row was written, by the server''s clock' CODEC(Delta, ZSTD(1))
 )

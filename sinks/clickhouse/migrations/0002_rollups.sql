@@ -7,7 +7,7 @@ CREATE TABLE IF NOT EXISTS {{$.Name .Table}} {{$.OnCluster}}
     generation   UInt32 COMMENT 'The run over the source; views show the active one' CODEC(ZSTD(1)),
     {{.Column}} {{.Type}} COMMENT '{{.Comment}}' CODEC(Delta, ZSTD(1)),
     region       LowCardinality(String) COMMENT 'The region; empty where events have none',
-    dimensions   Map(LowCardinality(String), LowCardinality(String)) COMMENT 'Values of the further dimensions, by name' CODEC(ZSTD(1)),
+    dimensions   Map(String, String) COMMENT 'Values of the further dimensions, by name' CODEC(ZSTD(1)),
     item_id      String COMMENT 'The item' CODEC(ZSTD(1)),
     count        Int64 COMMENT 'Events' CODEC(T64, ZSTD(1)),
     sum          Int128 COMMENT 'Sum of their values, in units of 10^-value_scale' CODEC(ZSTD(1)),

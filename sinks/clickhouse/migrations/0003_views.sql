@@ -15,7 +15,7 @@ CREATE OR REPLACE VIEW {{.Name "item_counts"}} {{.OnCluster}}
     pane_start  DateTime64(3, 'UTC') COMMENT 'Start of the pane, the smallest slice of event time; it belongs to the pane',
     pane_end    DateTime64(3, 'UTC') COMMENT 'End of the pane; it does not belong to it',
     region      LowCardinality(String) COMMENT 'The region; empty where events have none',
-    dimensions  Map(LowCardinality(String), LowCardinality(String)) COMMENT 'Values of the further dimensions, by name',
+    dimensions  Map(String, String) COMMENT 'Values of the further dimensions, by name',
     item_id     String COMMENT 'The item',
     {{template "measures"}}
 )
@@ -35,7 +35,7 @@ CREATE OR REPLACE VIEW {{.Name "top_k"}} {{.OnCluster}}
     window_start DateTime64(3, 'UTC') COMMENT 'Start of the window; it belongs to the window',
     window_end   DateTime64(3, 'UTC') COMMENT 'End of the window; it does not belong to it',
     region       LowCardinality(String) COMMENT 'The region, where grouped_by has it',
-    dimensions   Map(LowCardinality(String), LowCardinality(String)) COMMENT 'Values of the other dimensions in grouped_by, by name',
+    dimensions   Map(String, String) COMMENT 'Values of the other dimensions in grouped_by, by name',
     rank         UInt32 COMMENT 'Place in the list: 1 is the best',
     item_id      String COMMENT 'The item',
     score        Float64 COMMENT 'What the board measures',
@@ -59,7 +59,7 @@ CREATE OR REPLACE VIEW {{.Name "lists"}} {{.OnCluster}}
     window_start DateTime64(3, 'UTC') COMMENT 'Start of the window; it belongs to the window',
     window_end   DateTime64(3, 'UTC') COMMENT 'End of the window; it does not belong to it',
     region       LowCardinality(String) COMMENT 'The region, where grouped_by has it',
-    dimensions   Map(LowCardinality(String), LowCardinality(String)) COMMENT 'Values of the other dimensions in grouped_by, by name',
+    dimensions   Map(String, String) COMMENT 'Values of the other dimensions in grouped_by, by name',
     entries      UInt32 COMMENT 'How many items it lists; 0 for an empty list',
     final        Bool COMMENT 'The window has closed; a later revision can still correct the list',
     exact        Bool COMMENT 'False once a sum has run over, or items found no room',
@@ -81,7 +81,7 @@ CREATE OR REPLACE VIEW {{.Name "late_counts"}} {{.OnCluster}}
     source          LowCardinality(String) COMMENT 'The stream: cluster/topic',
     pane_start      DateTime64(3, 'UTC') COMMENT 'Pane that the events would have counted in',
     region          LowCardinality(String) COMMENT 'The region; empty where events have none',
-    dimensions      Map(LowCardinality(String), LowCardinality(String)) COMMENT 'Values of the further dimensions, by name',
+    dimensions      Map(String, String) COMMENT 'Values of the further dimensions, by name',
     item_id         String COMMENT 'The item',
     late            UInt64 COMMENT 'Events that came too late to be counted',
     lateness_ms_max Nullable(Int64) COMMENT 'How long after the end of the pane the latest came, in watermark time, milliseconds'
@@ -112,7 +112,7 @@ CREATE OR REPLACE VIEW {{$.Name .View}} {{$.OnCluster}}
     source      LowCardinality(String) COMMENT 'The stream that was counted: cluster/topic',
     {{.Column}} {{.Type}} COMMENT '{{.Comment}}',
     region      LowCardinality(String) COMMENT 'The region; empty where events have none',
-    dimensions  Map(LowCardinality(String), LowCardinality(String)) COMMENT 'Values of the further dimensions, by name',
+    dimensions  Map(String, String) COMMENT 'Values of the further dimensions, by name',
     item_id     String COMMENT 'The item',
     {{template "measures"}}
 )
@@ -128,7 +128,7 @@ CREATE OR REPLACE VIEW {{$.Name .LiveView}} {{$.OnCluster}}
     source      LowCardinality(String) COMMENT 'The stream that was counted: cluster/topic',
     {{.Column}} {{.Type}} COMMENT '{{.Comment}}',
     region      LowCardinality(String) COMMENT 'The region; empty where events have none',
-    dimensions  Map(LowCardinality(String), LowCardinality(String)) COMMENT 'Values of the further dimensions, by name',
+    dimensions  Map(String, String) COMMENT 'Values of the further dimensions, by name',
     item_id     String COMMENT 'The item',
     {{template "measures"}}
 )
