@@ -44,6 +44,8 @@ func TestConflicts(t *testing.T) {
 	first := event.Event{ID: event.ID{1, 2}, Item: []byte("x"), Group: []byte(event.NewGroup("eu")), Time: 1000, Value: 5}
 	item, group, at, value := first, first, first, first
 	item.Item, group.Group, at.Time, value.Value = []byte("y"), []byte(event.NewGroup("na")), 1001, 6
+	opposite, opposite2 := first, first
+	opposite.Value, opposite2.Time, opposite2.Value = ^int64(1000), 1001, ^int64(1001) // each value is its time's complement
 	p := NewPartition(DefaultSettings(), 1, CheckpointAt(0))
 	for i, step := range []struct {
 		event    event.Event
@@ -62,6 +64,8 @@ func TestConflicts(t *testing.T) {
 		{value, event.Duplicate, true},
 		{first, event.Duplicate, true},
 		{first, event.Duplicate, false},
+		{opposite, event.Duplicate, true},
+		{opposite2, event.Duplicate, true},
 	} {
 		out := p.Step(&Record{Offset: int64(i), Time: 2000, Event: step.event})
 		if out.Decision != step.decision || out.Conflict != step.conflict {

@@ -174,7 +174,7 @@ func (p *Partition) deduplicateOnce(r *Record) Verdict {
 		p.watermark.Observe(e.Time)
 		hash := p.hash(r)
 		v.hash = uint32(hash)
-		payload := uint32(mix(hash^mix(uint64(e.Time))^mix(^uint64(e.Value))) >> 32)
+		payload := uint32(mix(mix(hash^mix(uint64(e.Time)))^mix(^uint64(e.Value))) >> 32) // one after the other: side by side, a time and a value could cancel out
 		var duplicate bool
 		if duplicate, v.Conflict = p.dedup.see(r.Offset, before, p.watermark.Time(), e.ID, payload); duplicate {
 			v.Decision = event.Duplicate
