@@ -33,6 +33,8 @@ func Rooms() []Room {
 		{Path: "data", Std: []string{"embed"}},
 		// sim draws random numbers from a seed and reads the data sets; the same seed gives the same run.
 		{Path: "sim", Pure: true, Std: append(pureStd(), "math/rand/v2", "bufio", "compress/gzip", "io", "path"), Own: []string{"operators", "event", "data"}},
+		// ... and sim/chain runs the machines, with what stands around them, in virtual time.
+		{Path: "sim/chain", Pure: true, Std: append(pureStd(), "math/rand/v2"), Own: []string{"sim", "operators", "watermark", "event"}},
 		{Path: "wire", Own: []string{"event"}, Outside: []string{"google.golang.org/protobuf", "github.com/planetscale/vtprotobuf"}},
 		{Path: "microbatch", Outside: []string{"github.com/ThreeDotsLabs/watermill", "github.com/ThreeDotsLabs/watermill-kafka/v3", "github.com/IBM/sarama", "github.com/xdg-go/scram"}},
 		{Path: "sinks/deadletters", Own: []string{"event"}, Outside: []string{"github.com/ThreeDotsLabs/watermill"}},
