@@ -8,10 +8,12 @@
 //	Rank           updates to a shard's rankings                          rank.go
 //	Leaderboard    rankings of all shards to a store, such as Redis       leaderboard.go, refill.go
 //	LateCounts     dead letters to late counts in that store              late.go
+//	Cells          updates to rows of a history, such as ClickHouse's     history.go, history_cells.go
+//	Letters        dead letters to rows of it                             history_letters.go
 //
 // A message of microbatch.Subscriber holds many records of one partition, and its
 // context the claim that they come from; with it the handlers resume exactly where the group left
-// off. Rank, Leaderboard and LateCounts take nothing else. To an Intake, a message of any other Subscriber is taken as one record (plain.go): it is counted just so,
+// off. Only an Intake takes anything else: to it, a message of any other Subscriber is taken as one record (plain.go): it is counted just so,
 // but what was counted before a restart is forgotten, since there is no log to read it from again.
 //
 // Watermill's middleware does with a batch what it does with a message: Recoverer, Retry, CircuitBreaker, Timeout, metrics and

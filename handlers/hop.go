@@ -15,13 +15,13 @@ import (
 	"github.com/millrank/millrank/wire"
 )
 
-// hop is a stage that a topic of ours feeds: rank's and leaderboard's. Each record of its claim is a message of another
+// hop is a stage that a topic of ours feeds: all but the intake's. Each record of its claim is a message of another
 // stage, which it takes in as it comes. What was taken is ignored when it comes again.
 type hop struct {
 	stage
-	// take takes a record's value in. The error is errForeign where the record is none of ours; any other one means that going
+	// take takes a record in, which is lent. The error is errForeign where the record is none of ours; any other one means that going
 	// on would give wrong results.
-	take func(offset int64, value []byte) error
+	take func(r *microbatch.Record) error
 	// replaying reports whether records are still taken in silence.
 	replaying func() bool
 
@@ -100,7 +100,7 @@ func (h *hop) takeAll(batch *microbatch.Batch) error {
 		if r.Offset <= h.at {
 			continue
 		}
-		switch err := h.take(r.Offset, r.Value); {
+		switch err := h.take(&r); {
 		case errors.Is(err, errForeign):
 			h.noteForeign(err)
 		case err != nil:

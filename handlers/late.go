@@ -12,7 +12,6 @@ import (
 
 	"github.com/millrank/millrank/event"
 	"github.com/millrank/millrank/microbatch"
-	"github.com/millrank/millrank/sinks/deadletters"
 )
 
 // Late is an event that came too late to be counted.
@@ -105,17 +104,13 @@ func (l *LateCounts) Handle(msg *message.Message) error {
 
 // lateOf returns the late event that a dead letter is of; false where it is of another one, or of another generation.
 func (l *LateCounts) lateOf(r *microbatch.Record, decoder event.Decoder) (Late, bool, error) {
-	m := message.NewMessage("", r.Value)
-	for _, h := range r.Headers {
-		m.Metadata.Set(string(h.Name), string(h.Value))
-	}
-	letter, err := deadletters.Parse(m)
-	if err != nil || letter.Reason != event.Late || letter.Generation != l.config.Generation {
+	letter, own, err := letterOf(r, l.config.Generation)
+	if err != nil || !own || letter.Reason != event.Late {
 		return Late{}, false, err
 	}
-	var e event.Event
-	if err := decoder.Decode(letter.Value, &e); err != nil {
-		return Late{}, false, fmt.Errorf("the dead letter of a late event can't be read: %w", err)
+	e, err := eventOf(&letter, decoder)
+	if err != nil {
+		return Late{}, false, err
 	}
 	return Late{Group: event.Group(e.Group), Pane: letter.Pane, Partition: letter.Partition, Offset: letter.Offset}, true, nil
 }

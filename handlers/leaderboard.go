@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +12,6 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
-	"github.com/sony/gobreaker"
 
 	"github.com/millrank/millrank/event"
 	"github.com/millrank/millrank/microbatch"
@@ -36,6 +36,7 @@ type ListWriter interface {
 
 // LeaderboardConfig holds a Leaderboard's settings. Start from DefaultLeaderboardConfig.
 type LeaderboardConfig struct {
+	Name   string // of the handler, in the router and in logs; "": leaderboard
 	Boards operators.Boards
 
 	Source     string // name of the stream, as in IntakeConfig
@@ -46,7 +47,8 @@ type LeaderboardConfig struct {
 	// Open returns a writer for the lists of one partition of the rankings topic. Through is the offset through which
 	// the group has written before; -1: it has written nothing.
 	Open func(partition int, through int64) ListWriter
-	// Fill returns a writer that fills in what the store lacks, beside the ones that Open has returned; it is never behind.
+	// Fill returns a writer that fills in what the store lacks, beside the ones that Open has returned; it is never behind. Without Fill
+	// and Read, nothing is ever filled in: for stores that are never behind.
 	Fill func() ListWriter
 	// Read reads a partition of the rankings topic from its first record to where its end is at the time of the call, and calls take for each record in turn (microbatch.ReadPartition does). It is for a
 	// store that was emptied: what isn't in it any more is taken from there.
@@ -88,8 +90,8 @@ func (c LeaderboardConfig) Validate() error {
 	wrong(c.Shards < 1 || c.Shards > 1<<15, "shards: %d is not 1 to 32768", c.Shards)
 	wrong(c.Lanes < 1 || c.Lanes > 1<<15, "lanes: %d is not 1 to 32768", c.Lanes)
 	wrong(c.Open == nil, "open: missing")
-	wrong(c.Fill == nil, "fill: missing")
-	wrong(c.Read == nil, "read: missing")
+	wrong(c.Fill == nil && c.Read != nil, "fill: missing, but there is a read; have both, or neither for a store that is never behind")
+	wrong(c.Read == nil && c.Fill != nil, "read: missing, but there is a fill; have both, or neither for a store that is never behind")
 	wrong(c.FlushInterval <= 0, "flush interval: %v is not above 0", c.FlushInterval)
 	wrong(c.PendingLists < 1, "pending lists: %d is not above 0", c.PendingLists)
 	wrong(c.RefillGrace < 0, "refill grace: %v is below 0", c.RefillGrace)
@@ -109,7 +111,7 @@ func (c LeaderboardConfig) Identity() microbatch.Identity {
 // concurrent use: partitions go side by side.
 type Leaderboard struct {
 	config  LeaderboardConfig
-	breaker *gobreaker.CircuitBreaker // over all partitions: one finds out for all when the store is back
+	breaker breaker
 	parts   claims[*part]
 	refills atomic.Int64
 	filling chan struct{} // holds one for each refill that runs
@@ -118,32 +120,18 @@ type Leaderboard struct {
 // fillingMax is how many partitions are filled in at a time: each holds a merge of its own.
 const fillingMax = 2
 
-// breakAfter is how many writes in a row fail before none is tried for a while.
-const (
-	breakAfter = 5
-	breakFor   = 2 * time.Second
-)
-
 // NewLeaderboard returns a Leaderboard.
 func NewLeaderboard(c LeaderboardConfig) (*Leaderboard, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	l := &Leaderboard{config: c, filling: make(chan struct{}, fillingMax)}
-	l.breaker = gobreaker.NewCircuitBreaker(gobreaker.Settings{
-		Name: "leaderboard", Timeout: breakFor,
-		IsSuccessful: func(err error) bool { return err == nil || errors.Is(err, context.Canceled) }, // a claim that ends says nothing of the store
-		ReadyToTrip:  func(n gobreaker.Counts) bool { return n.ConsecutiveFailures >= breakAfter },
-		OnStateChange: func(_ string, from, to gobreaker.State) {
-			c.Logger.Info("the circuit breaker of the leaderboards' store", watermill.LogFields{"from": from.String(), "to": to.String()})
-		},
-	})
-	return l, nil
+	c.Name = cmp.Or(c.Name, "leaderboard")
+	return &Leaderboard{config: c, breaker: newBreaker(c.Name, c.Logger), filling: make(chan struct{}, fillingMax)}, nil
 }
 
-// AddTo adds the handler to a router as "leaderboard": it reads the rankings topic by a microbatch.Subscriber.
+// AddTo adds the handler to a router by its name: it reads the rankings topic by a microbatch.Subscriber.
 func (l *Leaderboard) AddTo(router *message.Router, rankingsTopic string, rankings message.Subscriber) *message.Handler {
-	return router.AddConsumerHandler("leaderboard", rankingsTopic, rankings, l.Handle)
+	return router.AddConsumerHandler(l.config.Name, rankingsTopic, rankings, l.Handle)
 }
 
 // Handle takes a message's rankings in, and has what they change written when that is due. Messages must come from a
@@ -187,16 +175,16 @@ func (l *Leaderboard) newPart(claim *microbatch.Claim) (*part, error) {
 	}
 	p.merge, p.writer = operators.NewMerge(c.Boards, c.Shards, from), c.Open(int(claim.Partition), through)
 	p.hop.take, p.hop.replaying = p.take, p.merge.Replaying
-	p.init(p, "leaderboards", "store", 1, flushing{c.FlushInterval, c.PendingLists, c.PendingLists}, c.Now)
+	p.init(p, c.Name+": lists", "store", 1, flushing{c.FlushInterval, c.PendingLists, c.PendingLists}, c.Now)
 	return p, nil
 }
 
-func (p *part) take(offset int64, value []byte) error {
-	rankings, err := p.board.decode(offset, value, int(p.claim.Partition))
+func (p *part) take(r *microbatch.Record) error {
+	rankings, err := p.board.decode(r.Offset, r.Value, int(p.claim.Partition))
 	if err != nil {
 		return err
 	}
-	return p.merge.Take(offset, &rankings)
+	return p.merge.Take(r.Offset, &rankings)
 }
 
 // decode makes rankings of a record of a partition.
@@ -240,7 +228,7 @@ func (p *part) commit() { p.committed(p.merge.Commit()) }
 
 func (p *part) write(asOf, watermark int64, lists []event.Ranking) error {
 	behind, err := p.board.write(p.claim.Context(), p.writer, asOf, watermark, lists)
-	if behind {
+	if behind && p.board.config.Fill != nil {
 		p.refill()
 	}
 	return err
@@ -248,10 +236,9 @@ func (p *part) write(asOf, watermark int64, lists []event.Ranking) error {
 
 // write writes lists to the store, unless the circuit breaker is open. Where there are none, the writer is called all the same.
 func (l *Leaderboard) write(ctx context.Context, to ListWriter, asOf, watermark int64, lists []event.Ranking) (behind bool, err error) {
-	_, err = l.breaker.Execute(func() (any, error) {
-		var err error
+	err = l.breaker.do(func() (err error) {
 		behind, err = to.Write(ctx, asOf, watermark, lists)
-		return nil, err //nolint:wrapcheck // the writer says what it was doing
+		return err
 	})
 	if err != nil {
 		return behind, fmt.Errorf("%d lists: %w", len(lists), err)
@@ -276,7 +263,7 @@ func (l *Leaderboard) Status() (list []PartStatus, breaker string) {
 		list = append(list, status)
 	}
 	slices.SortFunc(list, func(a, b PartStatus) int { return compareHops(a.HopStatus, b.HopStatus) })
-	return list, l.breaker.State().String()
+	return list, l.breaker.state()
 }
 
 // Refills returns how often a partition's lists were filled in anew, since the start of the process.

@@ -154,8 +154,9 @@ func (r *Rank) newShard(claim *microbatch.Claim) (*shard, error) {
 	return s, nil
 }
 
-func (s *shard) take(offset int64, value []byte) error {
-	by, to, update, err := wire.DecodeUpdate(value)
+func (s *shard) take(r *microbatch.Record) error {
+	offset := r.Offset
+	by, to, update, err := wire.DecodeUpdate(r.Value)
 	if err != nil {
 		return fmt.Errorf("%w: offset %d: %w", errForeign, offset, err)
 	}

@@ -101,6 +101,9 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // RebuildRedis fills the store in, whatever is there: it reads all partitions of the rankings topic, and has the windows that this
 // process keeps written once more. It returns how many final lists were written from the topic. It does no harm to run it at any time, and in several processes.
 func (l *Leaderboard) RebuildRedis(ctx context.Context) (lists int, err error) {
+	if l.config.Fill == nil {
+		return 0, fmt.Errorf("%s: it has neither Fill nor Read, so there is nothing to fill its store in from", l.config.Name)
+	}
 	kept := map[*part]int64{}
 	for _, p := range l.parts.all() {
 		p.mu.Lock()

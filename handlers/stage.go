@@ -30,7 +30,7 @@ type stage struct {
 	mu      sync.Mutex
 	broken  error // the state can't be used any more, and why
 	flushAt time.Time
-	armed   bool // a timer will flush when that is due
+	armedAt time.Time // a timer will flush then, if that is due; zero: none
 	lanes   lanes
 }
 
@@ -56,8 +56,11 @@ type machine interface {
 	commit()
 }
 
-// retryMax bounds how long a lane that has refused its flush is left alone.
-const retryMax = 10 * time.Second
+// A lane that has refused its flush is left alone for as long as a flush interval at first, but no longer than retryFirst, and never for longer than retryMax.
+const (
+	retryFirst = time.Second
+	retryMax   = 10 * time.Second
+)
 
 // lanes is what is under way to the lanes.
 type lanes struct {
@@ -82,7 +85,7 @@ func newLanes(n int, interval time.Duration) lanes {
 // newBackOff returns waits that begin with an interval and double, with jitter.
 func newBackOff(interval time.Duration) *backoff.ExponentialBackOff {
 	b := backoff.NewExponentialBackOff()
-	b.InitialInterval, b.MaxInterval, b.Multiplier = min(interval, retryMax), retryMax, 2
+	b.InitialInterval, b.MaxInterval, b.Multiplier = min(interval, retryFirst), retryMax, 2
 	return b
 }
 
@@ -170,13 +173,14 @@ func (s *stage) flushOnce() (landed <-chan struct{}, wait time.Duration) {
 
 // arm has what is new flushed when that is due, also if no message comes by then. mu is held.
 func (s *stage) arm(now time.Time) {
-	if s.claim == nil || s.armed || !s.machine.news() {
+	if s.claim == nil || !s.armedAt.IsZero() && !s.flushAt.Before(s.armedAt) || !s.machine.news() {
 		return
 	}
-	s.armed = true
-	time.AfterFunc(s.flushAt.Sub(now), func() {
+	at := s.flushAt
+	s.armedAt = at
+	time.AfterFunc(at.Sub(now), func() {
 		defer func() { s.logPanic(recover()) }()
-		s.flushLate()
+		s.flushLate(at)
 	})
 }
 
@@ -187,12 +191,15 @@ func (s *stage) logPanic(r any) {
 	}
 }
 
-// flushLate flushes what no message has had flushed.
-func (s *stage) flushLate() {
+// flushLate flushes what no message has had flushed. A timer that was armed for later than another one has no say any more.
+func (s *stage) flushLate(armedAt time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer func() { s.guard(recover()) }()
-	s.armed = false
+	if !s.armedAt.Equal(armedAt) {
+		return
+	}
+	s.armedAt = time.Time{}
 	if s.broken != nil || s.over() {
 		return
 	}
