@@ -42,12 +42,15 @@ func newHopWorld(t *testing.T) *hopWorld {
 	return &hopWorld{t: t, brokers: kafka.Brokers(), client: client, log: newLogbook()}
 }
 
-func (w *hopWorld) run(id microbatch.Identity, silent time.Duration, handle message.NoPublishHandlerFunc) *microbatch.Subscriber {
+func (w *hopWorld) run(id microbatch.Identity, silent time.Duration, handle message.NoPublishHandlerFunc, change ...func(*microbatch.SubscriberConfig)) *microbatch.Subscriber {
 	w.t.Helper()
 	sc := microbatch.DefaultSubscriberConfig(microbatch.Connection{BootstrapServers: w.brokers}, "group")
 	sc.SessionTimeout, sc.HeartbeatInterval, sc.RebalanceTimeout, sc.FetchMaxWait = 6*time.Second, 50*time.Millisecond, 5*time.Second, 20*time.Millisecond
 	sc.CommitInterval, sc.SilentInterval, sc.RetryMin, sc.RetryMax = 10*time.Millisecond, silent, 10*time.Millisecond, 100*time.Millisecond
 	sc.Identity = id
+	for _, c := range change {
+		c(&sc)
+	}
 	s, err := microbatch.NewSubscriber(sc, w.log)
 	if err != nil {
 		w.t.Fatal(err)
