@@ -89,6 +89,32 @@ func (c Config) Validate() error {
 			fail("URL is not one that the driver reads, such as clickhouse://host:9000 or http://host:8123") // its text may hold the password
 		}
 	}
+	errs = append(errs, c.validateSchema())
+	if c.Source == "" || !utf8.ValidString(c.Source) {
+		fail("Source is %.100q; it must be the stream's name, cluster/topic", c.Source)
+	}
+	if c.Timeout < 0 || c.Timeout > timeoutMax {
+		fail("Timeout is %v; it must be 0 to %v", c.Timeout, timeoutMax)
+	}
+	if c.BatchRows < 0 {
+		fail("BatchRows is %d; it must not be negative", c.BatchRows)
+	}
+	if c.BatchBytes < 0 {
+		fail("BatchBytes is %d; it must not be negative", c.BatchBytes)
+	}
+	if err := c.Boards.Validate(); err != nil {
+		fail("Boards: %w", err)
+	}
+	if !slices.Equal(c.Dimensions, c.Boards.Dimensions) {
+		fail("Dimensions are %q; Boards has %q: they must be the same", c.Dimensions, c.Boards.Dimensions)
+	}
+	return errors.Join(errs...)
+}
+
+// validateSchema reports what is wrong with the settings that Migrate uses.
+func (c Config) validateSchema() error {
+	var errs []error
+	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if c.Database != "" && !plainName.MatchString(c.Database) {
 		fail("Database is %q; it must consist of letters, digits and _, and not begin with a digit", c.Database)
 	}
@@ -112,24 +138,6 @@ func (c Config) Validate() error {
 	}
 	if c.Refresh < 0 || c.Refresh%time.Second != 0 {
 		fail("Refresh is %v; it must be whole seconds", c.Refresh)
-	}
-	if c.Source == "" || !utf8.ValidString(c.Source) {
-		fail("Source is %.100q; it must be the stream's name, cluster/topic", c.Source)
-	}
-	if c.Timeout < 0 || c.Timeout > timeoutMax {
-		fail("Timeout is %v; it must be 0 to %v", c.Timeout, timeoutMax)
-	}
-	if c.BatchRows < 0 {
-		fail("BatchRows is %d; it must not be negative", c.BatchRows)
-	}
-	if c.BatchBytes < 0 {
-		fail("BatchBytes is %d; it must not be negative", c.BatchBytes)
-	}
-	if err := c.Boards.Validate(); err != nil {
-		fail("Boards: %w", err)
-	}
-	if !slices.Equal(c.Dimensions, c.Boards.Dimensions) {
-		fail("Dimensions are %q; Boards has %q: they must be the same", c.Dimensions, c.Boards.Dimensions)
 	}
 	return errors.Join(errs...)
 }

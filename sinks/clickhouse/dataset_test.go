@@ -164,6 +164,9 @@ func same(tb testing.TB, what string, got, want []string) {
 func TestDataSets(t *testing.T) {
 	for name, measures := range map[string][]string{"wikipedia-edits": {"count"}, "online-retail": {"count", "sum"}} {
 		t.Run(name, func(t *testing.T) {
+			if testing.Short() && name != "wikipedia-edits" {
+				t.Skip("it is long")
+			}
 			random := seeded(t)
 			d := loadDataSet(t, name, time.Hour)
 			database := strings.ReplaceAll(name, "-", "_")

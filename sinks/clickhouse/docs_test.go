@@ -42,6 +42,9 @@ func fortnight(t *testing.T) *dataSet {
 
 // TestDocs runs the queries of docs/clickhouse.md, and compares the answers with what Go makes of the oracle's cells.
 func TestDocs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it is long, and its own code is the oracle")
+	}
 	text, err := os.ReadFile("../../docs/clickhouse.md")
 	if err != nil {
 		t.Fatal(err)

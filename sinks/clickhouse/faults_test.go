@@ -34,10 +34,11 @@ func newProxy(t *testing.T) *proxy {
 	reverse := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target); r.Out.Host = target.Host },
 		ModifyResponse: func(r *http.Response) error {
-			if after := p.after.Load(); after != nil {
-				return (*after)(r)
+			after := p.after.Load() //nolint:bodyclose // the proxy closes it
+			if after == nil {
+				return nil
 			}
-			return nil
+			return (*after)(r)
 		},
 		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) }, // the connection breaks
 		ErrorLog:     nil,

@@ -92,7 +92,6 @@ type narrowing struct {
 	rows    rows
 	in      int // rows that went in
 	failed  int // inserts that an unknown error has failed, while nothing has gone in
-	unsure  error
 	refused []refusal
 }
 

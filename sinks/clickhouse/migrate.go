@@ -156,7 +156,7 @@ func (s *Sink) applied(ctx context.Context) (map[string]string, error) {
 	if err != nil {
 		return nil, explain(err)
 	}
-	defer rows.Close()
+	defer rows.Close() //nolint:errcheck // Err says what matters
 	done := map[string]string{}
 	for rows.Next() {
 		var name, sum string

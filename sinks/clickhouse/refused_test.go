@@ -110,14 +110,14 @@ func letter(reason string, offset int64) clickhouse.Letter {
 // where the rows are at fault, a flood of them is set aside without looking at each one.
 func TestRefusedAll(t *testing.T) {
 	c := config(t, "refusing_all")
-	sink, conn := open(t, c)
+	_, conn := open(t, c)
 	cells := someCells(20_000)
 	// 43 is ILLEGAL_TYPE_OF_ARGUMENT, which no row is known to cause.
 	mustExec(t, conn,
 		"CREATE TABLE refusing_all.copied (item_id String) ENGINE = MergeTree ORDER BY item_id",
 		"CREATE MATERIALIZED VIEW refusing_all.copying TO refusing_all.copied AS SELECT item_id FROM refusing_all.cells WHERE NOT throwIf(item_id LIKE 'item-1%' OR item_id = 'all', 'not you', toInt32(43)) SETTINGS allow_custom_error_code_in_throwif = 1")
 	c.Settings = map[string]string{"allow_custom_error_code_in_throwif": "1"}
-	sink, _ = open(t, c)
+	sink, _ := open(t, c)
 	for i := range cells {
 		cells[i].Item = "all"
 	}
