@@ -51,7 +51,7 @@ deps: ## Install what the tests need and this machine lacks; says first what and
 	@scripts/deps.sh
 
 .PHONY: test
-test: deps fmt-check rules vet test-unit test-servers lint race ## Run all checks and tests, after `deps`; CI also runs race-chain and mutants
+test: deps fmt-check rules vet test-unit test-servers lint race ## Run all checks and tests, after `deps`; CI also runs the demo, e2e, race-chain and mutants
 	@echo 'make test: all stages passed'
 
 .PHONY: fmt
@@ -73,7 +73,7 @@ generate: ## Generate anew: the Go code of wire/*.proto (installs protoc and its
 
 .PHONY: vet
 vet: ## Run go vet
-	$(STAGE) 'go vet' go vet ./...
+	$(STAGE) 'go vet' go vet -tags e2e ./...
 
 .PHONY: lint
 lint: ## Run golangci-lint (settings: .golangci.yml; version: golangci-lint.mod)
@@ -86,6 +86,10 @@ test-unit: ## Run unit, script and property tests, and the fuzz seeds
 .PHONY: test-servers
 test-servers: ## Run the tests against Kafka and Redis: the embedded ones, and real servers
 	$(STAGE) 'tests against servers' go test -count=1 -p 1 -timeout 15m $(SERVER_PKGS)
+
+.PHONY: e2e
+e2e: deps ## Run the built program, as several processes, against real servers and ClickHouse's engine: 5 minutes; CI runs it
+	$(STAGE) 'end to end' go test -tags e2e -count=1 -timeout 25m ./test/chain -run 'TestProgram|TestGenerations|TestHistory'
 
 .PHONY: race
 race: ## Run the tests of RACE_PKGS, the short ones, under the race detector

@@ -14,6 +14,7 @@ import (
 	"github.com/millrank/millrank/internal/kafkaclient"
 	"github.com/millrank/millrank/microbatch"
 	"github.com/millrank/millrank/pipeline/settings"
+	"github.com/millrank/millrank/sinks/clickhouse"
 	"github.com/millrank/millrank/sinks/redis"
 )
 
@@ -47,13 +48,28 @@ func Activate(ctx context.Context, s settings.Settings, generation uint32) (Acti
 		}
 		active = now
 	}
-	if sink == nil {
-		return active, nil
+	var errs []error
+	if sink != nil {
+		if err := sink.Activate(ctx, active.Generation, active.Epoch); err != nil {
+			errs = append(errs, fmt.Errorf("generation %d is noted as active, but Redis doesn't show it yet: %w; activate it again, or wait: the processes that run do so, too", generation, err))
+		}
 	}
-	if err := sink.Activate(ctx, active.Generation, active.Epoch); err != nil {
-		return active, fmt.Errorf("generation %d is noted as active, but Redis doesn't show it yet: %w; activate it again, or wait: the processes that run do so, too", generation, err)
+	if err := withHistory(s, func(h *clickhouse.Sink) error { return h.SetActive(ctx, active.Generation, active.Epoch) }); err != nil {
+		errs = append(errs, fmt.Errorf("generation %d is noted as active, but ClickHouse doesn't show it yet: %w; activate it again", generation, err))
 	}
-	return active, nil
+	return active, errors.Join(errs...)
+}
+
+// withHistory does something with the history, if the settings have one.
+func withHistory(s settings.Settings, do func(*clickhouse.Sink) error) error {
+	if len(s.ClickHouse.Addresses) == 0 {
+		return nil
+	}
+	history, err := openHistory(s, nil)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(history), history.Close())
 }
 
 // openRedisOf makes a client and a sink for what an activation says; nil where the settings have no Redis.
@@ -110,7 +126,7 @@ func Drop(ctx context.Context, s settings.Settings, generation uint32) (Dropped,
 	}
 	defer admin.Close()
 	done := Dropped{Topics: []string{s.UpdatesTopic(), s.RankingsTopic()}}
-	for _, handler := range []string{settings.Intake, settings.Rank, settings.Leaderboard, settings.Late} {
+	for _, handler := range settings.AllHandlers() {
 		done.Groups = append(done.Groups, s.Group(handler))
 	}
 	described, err := admin.DescribeGroups(ctx, done.Groups...)
@@ -131,6 +147,9 @@ func Drop(ctx context.Context, s settings.Settings, generation uint32) (Dropped,
 		if err := sink.Drop(ctx, generation); err != nil {
 			return Dropped{}, fmt.Errorf("generation %d in Redis: %w", generation, err)
 		}
+	}
+	if err := withHistory(s, func(h *clickhouse.Sink) error { return h.Drop(ctx, generation) }); err != nil {
+		return Dropped{}, fmt.Errorf("generation %d in ClickHouse: %w", generation, err)
 	}
 	return done, deleteAll(ctx, admin, done)
 }

@@ -14,6 +14,7 @@ import (
 type generations struct {
 	settings settings.Settings
 	logger   watermill.LoggerAdapter
+	learned  func(context.Context, Activation) // is told of one that is new
 
 	mu     sync.Mutex
 	active Activation
@@ -39,19 +40,23 @@ func (g *generations) watch(ctx context.Context) {
 		case err != nil:
 			g.logger.Error("can't read which generation is active; going on with what was known", err, nil)
 		default:
-			g.learn(active)
+			if g.learn(active) && g.learned != nil {
+				g.learned(ctx, active)
+			}
 		}
 	}
 }
 
-func (g *generations) learn(active Activation) {
+// learn reports whether it was new.
+func (g *generations) learn(active Activation) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if active.Epoch <= g.active.Epoch {
-		return
+		return false
 	}
 	g.active = active
 	g.logger.Info("a generation was activated", watermill.LogFields{"generation": active.Generation, "epoch": active.Epoch, "ours": g.settings.Generation})
+	return true
 }
 
 // now returns what is known.

@@ -64,13 +64,21 @@ func (p *Pipeline) doing(name string) (state, reason string) {
 		for _, s := range p.rank.Status() {
 			hops = append(hops, s.HopStatus)
 		}
-	case settings.Leaderboard:
-		parts, breaker := p.leaderboard.Status()
+	case settings.Leaderboard, settings.HistoryRankings:
+		board, store := p.leaderboard, "Redis"
+		if name == settings.HistoryRankings {
+			board, store = p.historyRankings, "ClickHouse"
+		}
+		parts, breaker := board.Status()
 		for _, s := range parts {
 			hops = append(hops, s.HopStatus)
 		}
 		if breaker == "open" {
-			return waiting, "Redis can't be written to; the log says why. Lists are kept, and written when it is back"
+			return waiting, store + " can't be written to; the log says why. Lists are kept, and written when it is back"
+		}
+	case settings.HistoryCells:
+		if _, breaker := p.historyCells.Status(); breaker == "open" {
+			return waiting, "ClickHouse can't be written to; the log says why. Nothing is committed, and all is written when it is back"
 		}
 	}
 	for _, h := range hops {

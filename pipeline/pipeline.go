@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -24,13 +25,14 @@ import (
 	"github.com/millrank/millrank/handlers"
 	"github.com/millrank/millrank/microbatch"
 	"github.com/millrank/millrank/pipeline/settings"
+	"github.com/millrank/millrank/sinks/clickhouse"
 	"github.com/millrank/millrank/sinks/redis"
 )
 
 // Options are what settings can't say.
 type Options struct {
-	Logger  watermill.LoggerAdapter // nil: nobody is told anything
-	Version string                  // of the program, for /status
+	Logger  *slog.Logger // nil: nobody is told anything
+	Version string       // of the program, for /status
 }
 
 // Pipeline is the handlers that a process runs. It is safe for concurrent use.
@@ -44,20 +46,23 @@ type Pipeline struct {
 	leaderboard *handlers.Leaderboard
 	late        *handlers.LateCounts
 
+	historyCells    *handlers.Cells
+	historyRankings *handlers.Leaderboard
+	historyLetters  *handlers.Letters
+
 	parts       []*part
 	generations *generations
 	client      goredis.UniversalClient
 	sink        *redis.Sink
+	history     *clickhouse.Sink
 	closers     []func() error // the last one first
 }
 
 // New prepares the handlers that settings call for: it creates and checks topics, and connects to Kafka. It tries once. Settings are to be as
 // Load returns them. Add the handlers to a router, and Close the pipeline after that has been closed.
 func New(ctx context.Context, s settings.Settings, o Options) (*Pipeline, error) {
-	if o.Logger == nil {
-		o.Logger = watermill.NopLogger{}
-	}
-	p := &Pipeline{settings: s, options: o, logger: o.Logger}
+	o = o.withDefaults()
+	p := &Pipeline{settings: s, options: o, logger: watermill.NewSlogLogger(o.Logger)}
 	found, err := ensureTopics(ctx, s)
 	for _, w := range found.warnings {
 		p.logger.Info("warning: "+w.String(), nil)
@@ -65,16 +70,18 @@ func New(ctx context.Context, s settings.Settings, o Options) (*Pipeline, error)
 	if err != nil {
 		return nil, err
 	}
-	p.generations = &generations{settings: s, logger: o.Logger}
+	p.generations = &generations{settings: s, logger: p.logger}
 	if err := p.generations.begin(ctx); err != nil {
 		return nil, err
 	}
 	add := map[string]func(topicsFound) error{
 		settings.Intake: p.addIntake, settings.Rank: p.addRank, settings.Leaderboard: p.addLeaderboard, settings.Late: p.addLate,
+		settings.HistoryCells: p.addHistory(settings.HistoryCells), settings.HistoryRankings: p.addHistory(settings.HistoryRankings),
+		settings.HistoryDeadLetters: p.addHistory(settings.HistoryDeadLetters),
 	}
 	runs := s.Runs()
 	if len(runs) == 0 {
-		return nil, fmt.Errorf("handlers: with these settings there is nothing to run of %v; leaderboards and late counts need redis.addresses", s.Handlers)
+		return nil, fmt.Errorf("handlers: with these settings there is nothing to run of %v; leaderboard and late need redis.addresses, history clickhouse.addresses", s.Handlers)
 	}
 	for _, name := range runs {
 		if err := add[name](found); err != nil {
@@ -85,14 +92,24 @@ func New(ctx context.Context, s settings.Settings, o Options) (*Pipeline, error)
 	return p, nil
 }
 
-// watch follows which generation is active, until Close.
+func (o Options) withDefaults() Options {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// watch makes the history ready, and follows which generation is active, until Close.
 func (p *Pipeline) watch() {
-	if p.sink == nil {
+	if p.sink == nil && p.history == nil {
 		return
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	var watching sync.WaitGroup
 	watching.Go(func() { p.generations.watch(ctx) })
+	if p.history != nil {
+		watching.Go(func() { p.prepareHistory(ctx) })
+	}
 	p.closers = append(p.closers, func() error {
 		stop()
 		watching.Wait()
@@ -249,7 +266,7 @@ func (p *Pipeline) part(handler, topic string, id microbatch.Identity, heartbeat
 	return nil
 }
 
-// AddTo adds the handlers to a router: deduplicate and windower, rank, leaderboard, late, of those that this process runs. Call it once. When one
+// AddTo adds the handlers to a router: deduplicate and windower, rank, leaderboard, late, history-..., of those that this process runs. Call it once. When one
 // can't go on, it ends alone, and Health says why.
 func (p *Pipeline) AddTo(router *message.Router) {
 	for _, part := range p.parts {
@@ -262,6 +279,12 @@ func (p *Pipeline) AddTo(router *message.Router) {
 			p.leaderboard.AddTo(router, part.topic, part)
 		case settings.Late:
 			p.late.AddTo(router, part.topic, part)
+		case settings.HistoryCells:
+			p.historyCells.AddTo(router, part.topic, part)
+		case settings.HistoryRankings:
+			p.historyRankings.AddTo(router, part.topic, part)
+		case settings.HistoryDeadLetters:
+			p.historyLetters.AddTo(router, part.topic, part)
 		}
 	}
 }

@@ -23,9 +23,7 @@ var ErrDeadline = errors.New("stopping took longer than shutdown_timeout")
 // ctx is done; then it flushes, commits and leaves the groups, within shutdown_timeout. While Kafka can't be reached at the start, it tries again and
 // again. When a handler can't go on, the others do; when none can, Run returns why.
 func Run(ctx context.Context, s settings.Settings, o Options) error {
-	if o.Logger == nil {
-		o.Logger = watermill.NopLogger{}
-	}
+	o = o.withDefaults()
 	web, err := serve(ctx, s, o)
 	if err != nil {
 		return err
@@ -54,7 +52,7 @@ func newPatiently(ctx context.Context, s settings.Settings, o Options) (*Pipelin
 			return nil, backoff.Permanent(err)
 		}
 		if err != nil {
-			o.Logger.Error("can't begin yet; will try again", err, nil)
+			o.Logger.Error("can't begin yet; will try again", "err", err)
 		}
 		return p, err
 	}, backoff.WithMaxElapsedTime(0))
@@ -122,9 +120,9 @@ func serve(ctx context.Context, s settings.Settings, o Options) (*server, error)
 	go func() {
 		defer close(w.ended)
 		if err := w.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			o.Logger.Error("HTTP server", err, nil)
+			o.Logger.Error("HTTP server", "err", err)
 		}
 	}()
-	o.Logger.Info("HTTP server", watermill.LogFields{"address": listener.Addr().String()})
+	o.Logger.Info("HTTP server", "address", listener.Addr().String())
 	return w, nil
 }

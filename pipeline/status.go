@@ -28,6 +28,9 @@ func (w *server) status(p *Pipeline) progress.Process {
 	if p.late != nil {
 		status.LateWrong = p.late.Foreign()
 	}
+	if p.history != nil {
+		status.Historian(p.history.Stats())
+	}
 	if p.sink != nil {
 		status.Sink(p.sink.Stats())
 	}

@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 
-	"github.com/ThreeDotsLabs/watermill"
 	"github.com/spf13/cobra"
 
 	"github.com/millrank/millrank/pipeline"
@@ -17,7 +16,7 @@ func (a *app) runCommand() *cobra.Command {
 	var chosen []string
 	c := &cobra.Command{
 		Use: "run", Short: "Count events and keep leaderboards, until it is told to stop", Args: cobra.NoArgs, GroupID: "run",
-		Long: `Runs the engine: it reads the source topic as a member of a consumer group, counts, ranks, and writes leaderboards to Redis.
+		Long: `Runs the engine: it reads the source topic as a member of a consumer group, counts, ranks, writes leaderboards to Redis, and the history to ClickHouse.
 
 Start as many processes as you like: they share the partitions. It creates the internal topics that are missing, but not the source's. It can be
 killed at any moment: the next owner of a partition goes on exactly. SIGTERM and Ctrl-C flush, commit and leave the groups within shutdown_timeout;
@@ -43,11 +42,11 @@ While Kafka can't be reached at the start, it tries again and again. http.addres
 			costs := settings.Cost(s, settings.DefaultTraffic())
 			logger.Info("what a restart reads again, at most; 'millrank validate' reckons for your traffic",
 				"event_time", costs.ReplaySpan.String(), "events_per_second", costs.Traffic.EventsPerSecond, "records", costs.ReplayRecords, "seconds", costs.ReplaySeconds)
-			err = pipeline.Run(c.Context(), s, pipeline.Options{Logger: watermill.NewSlogLogger(logger), Version: thisBuild().Version})
+			err = pipeline.Run(c.Context(), s, pipeline.Options{Logger: logger, Version: thisBuild().Version})
 			return ended(c.Context(), err)
 		},
 	}
-	c.Flags().StringSliceVar(&chosen, "handlers", nil, "only these: intake, rank, leaderboard, late")
+	c.Flags().StringSliceVar(&chosen, "handlers", nil, "only these: intake, rank, leaderboard, late, history")
 	return c
 }
 

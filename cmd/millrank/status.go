@@ -14,6 +14,7 @@ import (
 
 // statusOptions are what 'millrank status' is asked.
 type statusOptions struct {
+	from      string
 	processes []string
 	watch     bool
 	every     time.Duration
@@ -36,11 +37,13 @@ their HTTP server: by default at the hosts of the groups' members, at the port o
 The exit code is 0 whatever is found, and 1 if it can't be found out. Programs look at verdict.ok of --json.`,
 		Example: `  millrank status
   millrank status --watch
+  millrank status --from clickhouse
   millrank status --json | jq .verdict
   millrank status --process http://10.0.0.7:8080 --process http://10.0.0.8:8080`,
 		RunE: func(c *cobra.Command, _ []string) error { return a.status(c.Context(), o) },
 	}
 	f := c.Flags()
+	f.StringVar(&o.from, "from", "kafka", "kafka, or clickhouse: what the history has")
 	f.BoolVarP(&o.watch, "watch", "w", false, "look again and again, until q is pressed; without a terminal, once")
 	f.DurationVar(&o.every, "every", 2*time.Second, "with --watch: how often")
 	f.StringArrayVar(&o.processes, "process", nil, "URL of a process to ask, such as http://10.0.0.7:8080 (repeat it)")
@@ -52,6 +55,13 @@ func (a *app) status(ctx context.Context, o statusOptions) error {
 	s, err := a.load()
 	if err != nil {
 		return err
+	}
+	switch o.from {
+	case "kafka":
+	case "clickhouse":
+		return a.statusHistory(ctx, s)
+	default:
+		return usage(fmt.Errorf("--from %q is not kafka or clickhouse", o.from))
 	}
 	reader, err := progress.NewReader(s)
 	if err != nil {

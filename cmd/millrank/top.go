@@ -17,6 +17,7 @@ import (
 
 // topOptions are what 'millrank top' is asked.
 type topOptions struct {
+	from                      string
 	board, region, by, window string
 	group                     []string
 	k                         int
@@ -37,15 +38,19 @@ change the board, left and right the window, tab the region; q quits. Without a 
 
 --window takes newest; final, the newest that is final; previous, the one before the newest; or a time in UTC, for the window that begins there or last before it.
 
+--from clickhouse shows it out of the history: of any window that there ever was, and also where there is no Redis.
+
 With --json, max_error is a number, or "inf" where it isn't known. --list says which boards, regions and windows there are.`,
 		Example: `  millrank top
   millrank top --board likes --region eu --watch
   millrank top --by region,category --group eu --group shoes --window final -k 3
   millrank top --window 2026-01-02T15:00 --json
+  millrank top --from clickhouse --window 2025-12-24
   millrank top --list`,
 		RunE: func(c *cobra.Command, _ []string) error { return a.top(c.Context(), o) },
 	}
 	f := c.Flags()
+	f.StringVar(&o.from, "from", "redis", "redis, or clickhouse")
 	f.StringVarP(&o.board, "board", "b", "", "which board (default: redis.default_board, or the first)")
 	f.StringVarP(&o.region, "region", "r", "", "one region's list: short for --by region --group REGION")
 	f.StringVar(&o.by, "by", "", "a list by these dimensions, joined by commas, as in the board's 'by'")
@@ -68,6 +73,13 @@ func (a *app) top(ctx context.Context, o topOptions) error {
 	if err != nil {
 		return err
 	}
+	switch o.from {
+	case "redis":
+	case "clickhouse":
+		return a.topHistory(ctx, s, o)
+	default:
+		return usage(fmt.Errorf("--from %q is not redis or clickhouse", o.from))
+	}
 	boards, err := openBoards(s)
 	if err != nil {
 		return usage(err)
@@ -76,7 +88,7 @@ func (a *app) top(ctx context.Context, o topOptions) error {
 	if o.list {
 		return a.topList(ctx, boards, o)
 	}
-	view, err := boards.view(o)
+	view, err := viewOf(s, o)
 	if err != nil {
 		return usage(err)
 	}
@@ -88,13 +100,48 @@ func (a *app) top(ctx context.Context, o topOptions) error {
 	if err != nil {
 		return err
 	}
+	return a.topOnce(shown)
+}
+
+// topOnce shows a list.
+func (a *app) topOnce(shown *topShown) error {
 	if a.json {
 		encoder := json.NewEncoder(a.out)
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(shown)
 	}
-	_, err = fmt.Fprint(a.out, a.topText(shown, nil, 0))
+	_, err := fmt.Fprint(a.out, a.topText(shown, nil, 0))
 	return err
+}
+
+// topHistory shows a list out of ClickHouse.
+func (a *app) topHistory(ctx context.Context, s settings.Settings, o topOptions) error {
+	if o.list {
+		return usage(errors.New("--list is of Redis; 'millrank status --from clickhouse' says what the history has"))
+	}
+	view, err := viewOf(s, o)
+	if err != nil {
+		return usage(err)
+	}
+	h, err := openHistory(s)
+	if err != nil {
+		return err
+	}
+	defer h.conn.Close() //nolint:errcheck // it was only read from
+	if o.watch && !a.json && terminal(a.out) {
+		return a.live(ctx, max(o.every, time.Second), nil, func(width int) (string, error) {
+			shown, err := h.read(ctx, view)
+			if err != nil {
+				return "", err
+			}
+			return a.topText(shown, nil, width), nil
+		})
+	}
+	shown, err := h.read(ctx, view)
+	if err != nil {
+		return err
+	}
+	return a.topOnce(shown)
 }
 
 // boardsIn is the boards of a stream in Redis.
@@ -139,11 +186,11 @@ const (
 	windowAt       = "at"
 )
 
-// view makes sure that there is such a list, by the settings.
-func (b *boardsIn) view(o topOptions) (topView, error) {
+// viewOf makes sure that there is such a list, by the settings.
+func viewOf(s settings.Settings, o topOptions) (topView, error) {
 	v := topView{k: o.k, window: o.window, generation: o.generation}
 	var err error
-	if v.board, err = b.board(o.board); err != nil {
+	if v.board, err = boardOf(s, o.board); err != nil {
 		return v, err
 	}
 	if v.by, v.group, err = topGroup(v.board, o); err != nil {

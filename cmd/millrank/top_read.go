@@ -124,13 +124,13 @@ func topBy(by string) []string {
 	return strings.Split(by, ",")
 }
 
-// board finds a board by its name; "" is the default one.
-func (b *boardsIn) board(name string) (settings.Board, error) {
+// boardOf finds a board by its name; "" is the default one.
+func boardOf(s settings.Settings, name string) (settings.Board, error) {
 	if name == "" {
-		name = b.settings.Redis.DefaultBoard
+		name = s.Redis.DefaultBoard
 	}
 	names := []string{}
-	for _, board := range b.settings.Boards {
+	for _, board := range s.Boards {
 		if board.Name == name || name == "" {
 			return board, nil
 		}

@@ -19,6 +19,10 @@ type Result struct {
 	Lists       int      `json:"lists"`       // that are known
 	Equal       int      `json:"equal"`       // of those
 	Differences []string `json:"differences"` // some of them
+
+	HistoryLists   int   `json:"history_lists,omitempty"`  // of those that are known, as many are in ClickHouse, final and equal
+	HistoryEvents  int64 `json:"history_events,omitempty"` // that ClickHouse has counted
+	historyDiffers string
 }
 
 // patience is how long nothing may happen until all lists are final.

@@ -8,12 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"strconv"
 	"time"
 
-	"github.com/ThreeDotsLabs/watermill"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	goredis "github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
 
@@ -31,8 +32,12 @@ type Options struct {
 	Lasts    time.Duration // how long sending takes, unless Exit is set
 	Redis    int           // port; 0: any free one
 	Kafka    int           // port; 0: any free one
-	Logger   watermill.LoggerAdapter
-	Quit     func() // called on q and Ctrl-C, where a terminal gives them as keys
+
+	ClickHouse int  // port; 0: any free one
+	NoHistory  bool // without ClickHouse
+
+	Logger *slog.Logger
+	Quit   func() // called on q and Ctrl-C, where a terminal gives them as keys
 }
 
 // ErrDiffers is the error of lists that are not what they should be.
@@ -46,6 +51,9 @@ type world struct {
 	client  *goredis.Client
 	streams []*stream
 	folder  string
+
+	clickhouse *embedded.ClickHouse // nil where there is no history
+	history    driver.Conn
 }
 
 // Run runs the demo until ctx is done, or, with Exit, until the comparison is made. The error is ErrDiffers if a list differs.
@@ -100,8 +108,11 @@ func (w *world) open(ctx context.Context) (err error) {
 		return fmt.Errorf("%w; choose another with --redis-port", err)
 	}
 	w.client = goredis.NewClient(&goredis.Options{Addr: w.redis.Addr(), ContextTimeoutEnabled: true})
+	if err := w.openHistory(ctx); err != nil {
+		return err
+	}
 	for _, s := range w.streams {
-		if err := s.write(w.folder, w.kafka.Brokers(), w.redis.Addr()); err != nil {
+		if err := s.write(w.folder, w.kafka.Brokers(), w.redis.Addr(), w.historyAddress()); err != nil {
 			return err
 		}
 		// Months of events pass in seconds, and a restart would read weeks of them again.
@@ -117,6 +128,12 @@ func (w *world) close() error {
 	var errs []error
 	if w.client != nil {
 		errs = append(errs, w.client.Close())
+	}
+	if w.history != nil {
+		errs = append(errs, w.history.Close())
+	}
+	if w.clickhouse != nil {
+		errs = append(errs, w.clickhouse.Close())
 	}
 	if w.redis != nil {
 		w.redis.Close()
@@ -149,8 +166,10 @@ func (w *world) play(ctx context.Context) ([]Result, error) {
 			if err := w.send(working, s); err != nil {
 				return fmt.Errorf("sending to %s: %w", s.topic(), err)
 			}
-			results[i], err = check(working, w.client, s)
-			return err
+			if results[i], err = check(working, w.client, s); err != nil {
+				return err
+			}
+			return w.checkHistory(working, s, &results[i])
 		})
 	}
 	err := group.Wait()
@@ -180,8 +199,16 @@ func (w *world) report(results []Result, took time.Duration) error {
 	for i, r := range results {
 		s := w.streams[i]
 		w.sayf("%s\n  %d events, and %s.\n", s.title, s.events, s.trouble())
+		if w.history != nil {
+			if r.HistoryLists != r.Lists || r.HistoryEvents != int64(s.events) {
+				differing++
+				w.sayf("  The history in ClickHouse DIFFERS: %d of %d lists are right, %d of %d events were counted. %s\n", r.HistoryLists, r.Lists, r.HistoryEvents, s.events, r.historyDiffers)
+			} else {
+				w.sayf("  The history in ClickHouse has all %d lists and all %d events.\n", r.HistoryLists, r.HistoryEvents)
+			}
+		}
 		if r.Equal == r.Lists {
-			w.sayf("  All %d lists equal the known answers.\n", r.Lists)
+			w.sayf("  All %d lists in Redis equal the known answers.\n", r.Lists)
 			continue
 		}
 		differing += r.Lists - r.Equal
@@ -208,8 +235,15 @@ Everything stays up until Ctrl-C. Kafka: %s. Redis: %s. Try, in another terminal
   redis-cli -p %s zrevrange %sglobal:top_k:%s:final 0 9 withscores
   millrank top -c %s --board %s --watch
   millrank status -c %s
-
 `, w.kafka.Brokers()[0], w.redis.Addr(), port, b.settings.Redis.Prefix, b.shown, a.file, a.shown, b.file)
+	if w.clickhouse != nil {
+		w.sayf(`
+The history is in ClickHouse, %s: in a browser, or
+
+  curl '%s' --data-binary "SELECT region, item_id, sum(events) AS edits FROM millrank.item_counts WHERE source = '%s' GROUP BY ALL ORDER BY edits DESC LIMIT 10"
+
+`, w.clickhouse.URL(), w.clickhouse.URL(), a.topic())
+	}
 }
 
 func (w *world) sayf(format string, args ...any) { fmt.Fprintf(w.options.Out, format, args...) }

@@ -79,7 +79,7 @@ boards:
 }
 
 // write writes the file of settings into a folder, and loads it.
-func (s *stream) write(folder string, kafka []string, redis string) error {
+func (s *stream) write(folder string, kafka []string, redis, clickhouse string) error {
 	s.file = filepath.Join(folder, s.settingsName()+".yaml")
 	text := fmt.Sprintf(`%skafka:
   bootstrap_servers: [%s]
@@ -91,7 +91,12 @@ redis:
   timeout: 30s
 http:
   address: 127.0.0.1:0
-`, s.yaml, strings.Join(kafka, ", "), redis, s.settingsName())
+flush:
+  history: 2s
+clickhouse:
+  addresses: [%s]
+  protocol: http
+`, s.yaml, strings.Join(kafka, ", "), redis, s.settingsName(), clickhouse)
 	if err := os.WriteFile(s.file, []byte(text), 0o600); err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}

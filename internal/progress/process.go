@@ -6,6 +6,7 @@ import (
 
 	"github.com/millrank/millrank/event"
 	"github.com/millrank/millrank/handlers"
+	"github.com/millrank/millrank/sinks/clickhouse"
 	"github.com/millrank/millrank/sinks/redis"
 )
 
@@ -29,6 +30,7 @@ type Process struct {
 
 	Breaker   string           `json:"breaker,omitempty"`  // of the leaderboards' store: closed (it writes), half-open, open
 	Redis     map[string]int64 `json:"redis,omitempty"`    // what was written to it
+	History   map[string]int64 `json:"history,omitempty"`  // what was written to ClickHouse
 	Refills   int64            `json:"refills,omitempty"`  // how often a partition's lists were filled in anew
 	LateWrong int64            `json:"late_foreign_total"` // records of the dead-letter topic that the late handler could not read
 }
@@ -132,4 +134,12 @@ func (p *Process) Sink(s redis.Stats) {
 		"moved": s.Moved, "misplaced": s.Misplaced,
 	}
 	maps.DeleteFunc(p.Redis, func(_ string, n int64) bool { return n == 0 })
+}
+
+// Historian takes in what was written to ClickHouse.
+func (p *Process) Historian(s clickhouse.Stats) {
+	p.History = map[string]int64{
+		"inserts": s.Inserts, "failed": s.Failed, "narrowed": s.Narrowed, "bytes": s.Bytes, "cells": s.Cells, "lists": s.Lists, "letters": s.Letters, "refused": s.Refused,
+	}
+	maps.DeleteFunc(p.History, func(_ string, n int64) bool { return n == 0 })
 }

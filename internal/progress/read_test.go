@@ -73,7 +73,7 @@ func (w *world) runs(handlers ...string) (stop func()) {
 	s := w.settings
 	s.Handlers = handlers
 	logger := watermill.NewSlogLogger(slog.New(slog.DiscardHandler))
-	p, err := pipeline.New(w.Context(), s, pipeline.Options{Logger: logger})
+	p, err := pipeline.New(w.Context(), s, pipeline.Options{})
 	if err != nil {
 		w.Fatal(err)
 	}

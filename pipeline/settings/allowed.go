@@ -68,6 +68,8 @@ func (k key) allowed() string {
 			return "a topic's name: letters, digits, . _ and -, of at most " + strconv.Itoa(topicMax)
 		case "board":
 			return "a name of a-z, 0-9, _ and -, of at most " + strconv.Itoa(nameMax)
+		case "identifier":
+			return "a name of letters, digits and _ that begins with no digit"
 		case "file":
 			return "a file that can be read"
 		case "excludesall":

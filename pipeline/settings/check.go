@@ -65,9 +65,10 @@ const (
 )
 
 var (
-	nameRule  = regexp.MustCompile(`^[A-Za-z0-9._-]{1,100}$`)
-	boardRule = regexp.MustCompile(`^[a-z0-9_-]{1,100}$`)
-	topicRule = regexp.MustCompile(`^[A-Za-z0-9._-]{1,249}$`)
+	nameRule       = regexp.MustCompile(`^[A-Za-z0-9._-]{1,100}$`)
+	identifierRule = regexp.MustCompile(`^([A-Za-z_][A-Za-z0-9_]{0,99})?$`)
+	boardRule      = regexp.MustCompile(`^[a-z0-9_-]{1,100}$`)
+	topicRule      = regexp.MustCompile(`^[A-Za-z0-9._-]{1,249}$`)
 )
 
 // rulesOf returns the checker of tags.
@@ -88,7 +89,7 @@ func rulesOf() (*validator.Validate, error) {
 	}
 	var errs []error
 	for tag, rule := range map[string]validator.Func{
-		"name": matches(nameRule), "board": matches(boardRule), "topic": matches(topicRule),
+		"name": matches(nameRule), "board": matches(boardRule), "topic": matches(topicRule), "identifier": matches(identifierRule),
 		"duration_min": limit(func(is, least int64) bool { return is >= least }),
 		"duration_max": limit(func(is, most int64) bool { return is <= most }),
 		"unique":       func(validator.FieldLevel) bool { return true }, // checker.distinct does, so that items are checked, too

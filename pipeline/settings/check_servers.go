@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 )
 
 // secrets reads the files that hold secrets.
@@ -17,6 +18,7 @@ func (c *checker) secrets() {
 	}{
 		{"kafka.sasl_password", s.Kafka.SASLPasswordFile, &s.Kafka.SASLPassword},
 		{"redis.password", s.Redis.PasswordFile, &s.Redis.Password},
+		{"clickhouse.password", s.ClickHouse.PasswordFile, &s.ClickHouse.Password},
 		{"redis.sentinel_password", s.Redis.SentinelPasswordFile, &s.Redis.SentinelPassword},
 	} {
 		if f.name == "" {
@@ -104,18 +106,32 @@ func (c *checker) redis() {
 	}
 	c.wrong(r.MasterName != "" && len(r.Addresses) == 0, "redis.addresses", "the Sentinels, host:port each", "is missing; redis.master_name is given")
 	c.wrong(r.DB != 0 && r.MasterName == "" && len(r.Addresses) > 1, "redis.db", "0: a cluster has no other database", "%d is of no use with the nodes of a cluster", r.DB)
-	for _, t := range []struct{ path, value string }{
-		{"redis.tls.ca_file", r.TLS.CAFile}, {"redis.tls.certificate_file", r.TLS.CertificateFile}, {"redis.tls.key_file", r.TLS.KeyFile}, {"redis.tls.server_name", r.TLS.ServerName},
-	} {
-		c.wrong(t.value != "" && !r.TLS.Enabled, t.path, "none, or redis.tls.enabled: true", "is given, but redis.tls.enabled is not true")
+	c.tls("redis.tls", r.TLS)
+}
+
+func (c *checker) clickhouse() {
+	h := c.settings.ClickHouse
+	c.wrong(h.ColdAfter > 0 && h.StoragePolicy == "", "clickhouse.cold_after", "0, or clickhouse.storage_policy, too", "is given, but there is no policy with a volume 'cold' to move to")
+	for path, d := range map[string]Duration{"clickhouse.ttl": h.TTL, "clickhouse.cold_after": h.ColdAfter} {
+		c.wrong(d.Std()%time.Second != 0, path, "whole seconds", "%v is not", d)
 	}
-	c.wrong(r.TLS.KeyFile == "" && r.TLS.CertificateFile != "", "redis.tls.key_file", "both, or none", "is missing; certificate_file is given")
-	c.wrong(r.TLS.KeyFile != "" && r.TLS.CertificateFile == "", "redis.tls.certificate_file", "both, or none", "is missing; key_file is given")
-	if r.TLS.Enabled && !c.under("redis.tls") {
-		if _, err := r.TLS.config(); err != nil {
+	c.tls("clickhouse.tls", h.TLS)
+}
+
+// tls checks how a connection is encrypted.
+func (c *checker) tls(path string, t TLS) {
+	for _, part := range []struct{ name, value string }{
+		{".ca_file", t.CAFile}, {".certificate_file", t.CertificateFile}, {".key_file", t.KeyFile}, {".server_name", t.ServerName},
+	} {
+		c.wrong(part.value != "" && !t.Enabled, path+part.name, "none, or "+path+".enabled: true", "is given, but %s.enabled is not true", path)
+	}
+	c.wrong(t.KeyFile == "" && t.CertificateFile != "", path+".key_file", "both, or none", "is missing; certificate_file is given")
+	c.wrong(t.KeyFile != "" && t.CertificateFile == "", path+".certificate_file", "both, or none", "is missing; key_file is given")
+	if t.Enabled && !c.under(path) {
+		if _, err := t.config(); err != nil {
 			name, what, _ := strings.Cut(err.Error(), ": ")
 			name, _, _ = strings.Cut(name, ",")
-			c.wrong(true, "redis.tls."+name, "PEM files; the key is not encrypted", "%s", what)
+			c.wrong(true, path+"."+name, "PEM files; the key is not encrypted", "%s", what)
 		}
 	}
 }

@@ -20,6 +20,7 @@ func (c *checker) together() {
 	c.fields()
 	c.kafka()
 	c.redis()
+	c.clickhouse()
 	c.handlers()
 }
 
@@ -124,6 +125,8 @@ func (c *checker) handlers() {
 	for i, h := range s.Handlers {
 		c.wrong(len(s.Redis.Addresses) == 0 && (h == Leaderboard || h == Late), fmt.Sprintf("handlers[%d]", i), "intake and rank; or set redis.addresses, too",
 			"%s writes to Redis, but redis.addresses is not set", h)
+		c.wrong(len(s.ClickHouse.Addresses) == 0 && h == History, fmt.Sprintf("handlers[%d]", i), "another one; or set clickhouse.addresses, too",
+			"%s writes to ClickHouse, but clickhouse.addresses is empty", h)
 	}
 }
 

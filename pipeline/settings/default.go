@@ -40,8 +40,9 @@ func Default() Settings {
 			Rankings:    Topic{Partitions: 4},
 			DeadLetters: DeadLetters{Partitions: 4, MaxMessageBytes: 2 << 20},
 		},
-		Redis: Redis{Timeout: Duration(5 * time.Second)},
-		Flush: Flush{Updates: Duration(250 * time.Millisecond), Rankings: Duration(250 * time.Millisecond), Redis: Duration(250 * time.Millisecond)},
+		Redis:      Redis{Timeout: Duration(5 * time.Second)},
+		ClickHouse: ClickHouse{Protocol: "native", Database: "millrank", Username: "default", Timeout: Duration(30 * time.Second), Migrate: true},
+		Flush:      Flush{Updates: Duration(250 * time.Millisecond), Rankings: Duration(250 * time.Millisecond), Redis: Duration(250 * time.Millisecond), History: Duration(10 * time.Second)},
 		Limits: Limits{
 			BatchRecords: 4096, BatchBytes: 1 << 20, PendingCells: 1_000_000, PendingLists: 20_000,
 			DeadLetterShare: 0.5, DeadLetterMin: 1000, DeadLetterPause: Duration(30 * time.Second),

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2"
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/millrank/millrank/event"
@@ -23,18 +24,34 @@ const (
 	Rank        = "rank"
 	Leaderboard = "leaderboard"
 	Late        = "late"
+	History     = "history" // which is these three
+	// HistoryCells, HistoryRankings and HistoryDeadLetters are the parts of History, by what they write.
+	HistoryCells       = "history-cells"
+	HistoryRankings    = "history-rankings"
+	HistoryDeadLetters = "history-dead-letters"
 )
 
-// Runs returns the handlers that a process with these settings runs.
+// AllHandlers returns all there are, in the order of the data's way.
+func AllHandlers() []string {
+	return []string{Intake, Rank, Leaderboard, Late, HistoryCells, HistoryRankings, HistoryDeadLetters}
+}
+
+// Runs returns the handlers that a process with these settings runs, in the order of the data's way; History by its parts.
 func (s Settings) Runs() []string {
-	all := []string{Intake, Rank}
-	if len(s.Redis.Addresses) > 0 {
-		all = append(all, Leaderboard, Late)
-	}
-	if len(s.Handlers) == 0 {
-		return all
-	}
-	return slices.DeleteFunc(all, func(h string) bool { return !slices.Contains(s.Handlers, h) })
+	return slices.DeleteFunc(AllHandlers(), func(h string) bool {
+		setting := h
+		switch h {
+		case Leaderboard, Late:
+			if len(s.Redis.Addresses) == 0 {
+				return true
+			}
+		case HistoryCells, HistoryRankings, HistoryDeadLetters:
+			if setting = History; len(s.ClickHouse.Addresses) == 0 {
+				return true
+			}
+		}
+		return len(s.Handlers) > 0 && !slices.Contains(s.Handlers, setting)
+	})
 }
 
 // Group returns the name of a handler's consumer group.
@@ -185,4 +202,23 @@ func (t TLS) config() (*tls.Config, error) {
 		c.Certificates = []tls.Certificate{pair}
 	}
 	return c, nil
+}
+
+// ClickHouseOptions returns how to reach ClickHouse. It reads the certificates' files.
+func (s Settings) ClickHouseOptions() (*clickhouse.Options, error) {
+	c := s.ClickHouse
+	o := &clickhouse.Options{
+		Addr: c.Addresses, Auth: clickhouse.Auth{Username: c.Username, Password: string(c.Password)},
+		Protocol: clickhouse.Native, Compression: &clickhouse.Compression{Method: clickhouse.CompressionLZ4}, DialTimeout: c.Timeout.Std(), ReadTimeout: c.Timeout.Std(),
+		ClientInfo: clickhouse.ClientInfo{Products: []struct{ Name, Version string }{{Name: "millrank"}}},
+	}
+	if c.Protocol == "http" {
+		o.Protocol = clickhouse.HTTP
+	}
+	if !c.TLS.Enabled {
+		return o, nil
+	}
+	config, err := c.TLS.config()
+	o.TLS = config
+	return o, err
 }

@@ -153,6 +153,8 @@ func (r rule) schema(s *jsonschema.Schema) {
 		s.Pattern = orEmpty(topicRule.String())
 	case "board":
 		s.Pattern = boardRule.String()
+	case "identifier":
+		s.Pattern = identifierRule.String()
 	case "hostport":
 		s.Pattern = `^[^\s,/]+:[0-9]{1,5}$`
 	case "listen":

@@ -17,19 +17,20 @@ package settings
 type Settings struct {
 	Name       string   `yaml:"name" validate:"required,name" doc:"Name of this stream's engine: internal topics and consumer groups begin with it (shop.g1.updates)"`
 	Generation uint32   `yaml:"generation" validate:"min=1" doc:"Run over the source. Raise it to count anew, beside the old run, with other settings; then 'millrank activate' it"`
-	Handlers   []string `yaml:"handlers" validate:"unique,dive,oneof=intake rank leaderboard late" doc:"Which handlers this process runs. Empty: all that the settings call for"`
+	Handlers   []string `yaml:"handlers" validate:"unique,dive,oneof=intake rank leaderboard late history" doc:"Which handlers this process runs. Empty: all that the settings call for"`
 
-	Kafka  Kafka   `yaml:"kafka" doc:"How to reach Kafka. Names are those of Kafka's own clients, with _ in place of dots"`
-	Source Source  `yaml:"source" doc:"Where events come from, and what they look like"`
-	Time   Time    `yaml:"time" doc:"Event time: what is counted together, and how long it is waited for"`
-	Dedup  Dedup   `yaml:"dedup" doc:"How long an event ID is remembered"`
-	Boards []Board `yaml:"boards" validate:"required,min=1,dive" doc:"The leaderboards"`
-	Topics Topics  `yaml:"topics" doc:"Topics that Millrank writes; 'millrank topics' creates them"`
-	Redis  Redis   `yaml:"redis" doc:"Where leaderboards are written"`
-	Flush  Flush   `yaml:"flush" doc:"How often results go on to the next stage. Shorter is fresher, longer is cheaper"`
-	Limits Limits  `yaml:"limits" doc:"What bounds memory, and when reading stops"`
-	HTTP   HTTP    `yaml:"http" doc:"The process's own HTTP server: /livez, /readyz, /status"`
-	Log    Log     `yaml:"log" doc:"What is logged, and how"`
+	Kafka      Kafka      `yaml:"kafka" doc:"How to reach Kafka. Names are those of Kafka's own clients, with _ in place of dots"`
+	Source     Source     `yaml:"source" doc:"Where events come from, and what they look like"`
+	Time       Time       `yaml:"time" doc:"Event time: what is counted together, and how long it is waited for"`
+	Dedup      Dedup      `yaml:"dedup" doc:"How long an event ID is remembered"`
+	Boards     []Board    `yaml:"boards" validate:"required,min=1,dive" doc:"The leaderboards"`
+	Topics     Topics     `yaml:"topics" doc:"Topics that Millrank writes; 'millrank topics' creates them"`
+	Redis      Redis      `yaml:"redis" doc:"Where leaderboards are written"`
+	ClickHouse ClickHouse `yaml:"clickhouse" doc:"Where the history is written"`
+	Flush      Flush      `yaml:"flush" doc:"How often results go on to the next stage. Shorter is fresher, longer is cheaper"`
+	Limits     Limits     `yaml:"limits" doc:"What bounds memory, and when reading stops"`
+	HTTP       HTTP       `yaml:"http" doc:"The process's own HTTP server: /livez, /readyz, /status"`
+	Log        Log        `yaml:"log" doc:"What is logged, and how"`
 
 	ShutdownTimeout Duration `yaml:"shutdown_timeout" validate:"duration_min=1s" doc:"How long a stop may take: SIGTERM flushes, commits and leaves the groups"`
 }
@@ -160,6 +161,23 @@ type Redis struct {
 	Timeout              Duration `yaml:"timeout" validate:"duration_min=100ms" doc:"How long a round trip may take"`
 }
 
+// ClickHouse is where the history is written.
+type ClickHouse struct {
+	Addresses     []string `yaml:"addresses" validate:"dive,hostport" doc:"Servers, host:port each: 9000 is the native protocol's port, 8123 HTTP's. Empty: no history, and the history handler doesn't run"`
+	Protocol      string   `yaml:"protocol" validate:"oneof=native http" doc:"Which protocol those ports speak"`
+	Database      string   `yaml:"database" validate:"required,identifier" doc:"Database; 'millrank migrate' creates it"`
+	Username      string   `yaml:"username" doc:"User"`
+	Password      Secret   `yaml:"password" secret:"true" doc:"Password. Better: password_file, or the environment"`
+	PasswordFile  string   `yaml:"password_file" validate:"omitempty,file" doc:"File that holds the password"`
+	TLS           TLS      `yaml:"tls" doc:"Encryption"`
+	Cluster       string   `yaml:"cluster" validate:"omitempty,name" doc:"Name of the cluster, for replicated tables (ON CLUSTER). Empty: a single server"`
+	StoragePolicy string   `yaml:"storage_policy" validate:"omitempty,identifier" doc:"Storage policy of the tables. One with a volume 'cold' takes what is older than cold_after"`
+	ColdAfter     Duration `yaml:"cold_after" validate:"duration_min=0s" doc:"Age at which history moves to the policy's volume 'cold'. 0: never"`
+	TTL           Duration `yaml:"ttl" validate:"duration_min=0s" doc:"How long cells, rankings and dead letters are kept. Roll-ups stay. 0: for ever"`
+	Timeout       Duration `yaml:"timeout" validate:"duration_min=1s" doc:"How long an insert may take"`
+	Migrate       bool     `yaml:"migrate" doc:"Whether 'millrank run' brings the schema up to date by itself; else 'millrank migrate' does"`
+}
+
 // TLS is how a connection is encrypted.
 type TLS struct {
 	Enabled         bool   `yaml:"enabled" doc:"Whether connections are encrypted"`
@@ -174,6 +192,7 @@ type Flush struct {
 	Updates  Duration `yaml:"updates" validate:"duration_min=1ms" doc:"From the intake to rank"`
 	Rankings Duration `yaml:"rankings" validate:"duration_min=1ms" doc:"From rank to the leaderboards"`
 	Redis    Duration `yaml:"redis" validate:"duration_min=1ms" doc:"From the leaderboards to Redis"`
+	History  Duration `yaml:"history" validate:"duration_min=10ms" doc:"Of interim results to ClickHouse; what is final goes at once"`
 }
 
 // Limits bound memory, and say when reading stops.

@@ -1,3 +1,5 @@
+//go:build e2e
+
 package chain_test
 
 import (
@@ -83,9 +85,6 @@ func (r *generationsReader) sequence() string {
 // TestGenerations: a second generation, with other panes, counts anew beside the first; readers of the public keys see one of them at every
 // moment, and all of it: the first, then the second, then the first again. What is dropped is gone, and what is active can't be.
 func TestGenerations(t *testing.T) {
-	if testing.Short() {
-		t.Skip("the short tests don't build the program")
-	}
 	const name, partitions = "wikipedia-edits", 4
 	facts, err := sim.Facts(name)
 	if err != nil {

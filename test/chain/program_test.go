@@ -1,3 +1,5 @@
+//go:build e2e
+
 package chain_test
 
 import (
@@ -6,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -16,22 +17,6 @@ import (
 	"github.com/millrank/millrank/internal/redisserver"
 	"github.com/millrank/millrank/sim"
 )
-
-// built is the program, built once for all tests.
-type built struct {
-	once sync.Once
-	path string
-	err  error
-}
-
-func (b *built) remove() error {
-	if b.path == "" {
-		return nil
-	}
-	return os.RemoveAll(filepath.Dir(b.path))
-}
-
-var program built
 
 // binary returns the path of the program.
 func binary(t *testing.T) string {
@@ -134,9 +119,6 @@ func (w *world) startProgram(file string, args ...string) *process {
 // TestProgram: the built program, as three processes on a real Kafka and a real Redis, of which one is killed in the middle and one joins later, makes of
 // both data sets, with injected duplicates, late, future and malformed records, exactly the lists that come with them, and the oracle's cells and dead letters.
 func TestProgram(t *testing.T) {
-	if testing.Short() {
-		t.Skip("the short tests don't build the program")
-	}
 	servers := apachekafka.StartTest(t, apachekafka.Options{}).Brokers()
 	redis := redisserver.StartTest(t, redisserver.Options{}).Addr()
 	for _, name := range []string{"wikipedia-edits", "online-retail"} {

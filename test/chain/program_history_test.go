@@ -1,0 +1,360 @@
+//go:build e2e
+
+package chain_test
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/millrank/millrank/event"
+	"github.com/millrank/millrank/handlers"
+	"github.com/millrank/millrank/internal/embedded"
+	"github.com/millrank/millrank/internal/embedded/clickhousetest"
+	"github.com/millrank/millrank/microbatch"
+	"github.com/millrank/millrank/sim"
+)
+
+// historyWorld is a world whose history is in ClickHouse.
+type historyWorld struct {
+	*boardsWorld
+	conn driver.Conn
+	name string // of the program
+	file string // of settings
+}
+
+func (w *boardsWorld) withHistory(name string, server *embedded.ClickHouse) *historyWorld {
+	w.t.Helper()
+	conn, err := clickhouse.Open(&clickhouse.Options{Addr: []string{server.Addr()}, Protocol: clickhouse.HTTP})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = conn.Close() })
+	more := fmt.Sprintf("clickhouse:\n  addresses: [%s]\n  protocol: http\n", server.Addr())
+	return &historyWorld{w, conn, name, w.settingsFile(name, more)}
+}
+
+// start starts the program, with interim results every half second.
+func (w *historyWorld) start(args ...string) *process {
+	return w.startProgram(w.file, append([]string{"--set", "flush.history=500ms"}, args...)...)
+}
+
+// item is what the history counts of an item in a pane and region.
+type item struct {
+	pane         int64
+	region, item string
+}
+
+// checkHistory waits until the history has just what the oracle and the answers say.
+func (w *historyWorld) checkHistory(want answers) {
+	w.t.Helper()
+	counts, letters := map[item]sim.Totals{}, map[string]uint64{}
+	for _, log := range w.logs {
+		outcomes := sim.Decide(w.settings, log)
+		for key, c := range sim.CellsOf(w.settings, log, outcomes) {
+			at := item{key.Pane, key.Group.Values()[0], key.Item}
+			sum, known := counts[at]
+			if !known {
+				sum.Min, sum.Max = c.Min, c.Max
+			}
+			sum.Count, sum.Sum, sum.Duplicates = sum.Count+c.Count, sum.Sum+c.Sum, sum.Duplicates+c.Duplicates
+			sum.Min, sum.Max = min(sum.Min, c.Min), max(sum.Max, c.Max)
+			counts[at] = sum
+		}
+		for _, o := range outcomes {
+			if o.Decision.DeadLetter() {
+				letters[o.Decision.String()]++
+			}
+		}
+	}
+	began := time.Now()
+	var difference string
+	ticker := time.NewTicker(250 * time.Millisecond)
+	defer ticker.Stop()
+	for time.Since(began) < patience {
+		if difference = w.historyDiffers(want, counts, letters); difference == "" {
+			w.t.Logf("%d lists, %d items' counts and %v dead letters are in the history, after %v", len(want), len(counts), letters, time.Since(began).Round(time.Millisecond))
+			return
+		}
+		<-ticker.C
+	}
+	w.t.Errorf("the history after %v: %s", patience, difference)
+}
+
+func (w *historyWorld) historyDiffers(want answers, counts map[item]sim.Totals, letters map[string]uint64) string {
+	ctx := w.t.Context()
+	source := clickhouse.Named("source", "test/"+w.topics.Events)
+	difference, n := "", 0
+	err := w.each(ctx, "SELECT board, grouped_by, region, window_start, items, scores, final, exact, duplicates FROM millrank.rankings FINAL WHERE source = {source:String} AND generation = 1", source, func(scan func(...any) error) error {
+		var key event.ListKey
+		var region string
+		var start time.Time
+		var items []string
+		var scores []float64
+		var got event.Ranking
+		err := scan(&key.Board, &key.By, &region, &start, &items, &scores, &got.Final, &got.Exact, &got.Duplicates)
+		if key.Start = start.UnixMilli(); key.By == "global" {
+			key.By = ""
+		} else {
+			key.Group = event.NewGroup(region)
+		}
+		r, ok := want[key]
+		same := ok && got.Final && got.Exact == r.Exact && got.Duplicates == r.Duplicates && len(items) == len(r.Entries)
+		for i := 0; same && i < len(items); i++ {
+			same = items[i] == r.Entries[i].Item && scores[i] == r.Entries[i].Score
+		}
+		if n++; !same && difference == "" {
+			difference = fmt.Sprintf("list %v is %v %v %+v, want %+v", key, items, scores, got, r)
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return err.Error()
+	case n != len(want):
+		return fmt.Sprintf("%d lists, want %d", n, len(want))
+	case difference != "":
+		return difference
+	}
+	n = 0
+	err = w.each(ctx, `SELECT pane_start, region, item_id, toInt64(sum(count)), toInt64(sum(sum)), min(min), max(max), toInt64(sum(duplicates)) FROM millrank.cells FINAL
+		WHERE source = {source:String} AND generation = 1 GROUP BY ALL`, source, func(scan func(...any) error) error {
+		var at item
+		var pane time.Time
+		var got sim.Totals
+		err := scan(&pane, &at.region, &at.item, &got.Count, &got.Sum, &got.Min, &got.Max, &got.Duplicates)
+		at.pane = pane.UnixMilli()
+		if n++; got != counts[at] && difference == "" {
+			difference = fmt.Sprintf("item %v: %+v, want %+v", at, got, counts[at])
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return err.Error()
+	case n != len(counts):
+		return fmt.Sprintf("counts of %d items, want %d", n, len(counts))
+	case difference != "":
+		return difference
+	}
+	err = w.each(ctx, "SELECT reason, count() FROM millrank.dead_letters FINAL WHERE source = {source:String} AND generation = 1 GROUP BY reason", source, func(scan func(...any) error) error {
+		var reason string
+		var got uint64
+		err := scan(&reason, &got)
+		if got != letters[reason] {
+			difference = fmt.Sprintf("%d dead letters are %s, want %d", got, reason, letters[reason])
+		}
+		return err
+	})
+	if err != nil {
+		return err.Error()
+	}
+	return difference
+}
+
+func (w *historyWorld) each(ctx context.Context, query string, arg any, take func(scan func(...any) error) error) error {
+	rows, err := w.conn.Query(ctx, query, arg)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := take(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// again has the history's groups begin at the start of their topics once more.
+func (w *historyWorld) deliverAgain() {
+	w.t.Helper()
+	for part, topic := range map[string]string{"cells": w.topics.Updates, "rankings": w.topics.Rankings, "dead-letters": w.topics.Letters} {
+		group := w.name + ".g1.history-" + part
+		w.eventually("group "+group+" is empty", func() bool {
+			deleted, err := w.admin.DeleteGroups(w.t.Context(), group)
+			return err == nil && deleted[group].Err == nil
+		})
+		_ = topic
+	}
+}
+
+// TestHistory: both data sets, with injected trouble, through the built program into the real ClickHouse engine: cells, lists and dead letters are as the
+// answers and the oracle say; also when a process is killed in the middle, when merges are stopped, and when everything is delivered twice.
+func TestHistory(t *testing.T) {
+	server := clickhousetest.StartTest(t, embedded.ClickHouseOptions{})
+	redis, err := embedded.StartRedis(embedded.RedisOptions{Clock: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(redis.Close)
+	brokers := oneKfake(t)
+	for _, name := range []string{"wikipedia-edits", "online-retail"} {
+		t.Run(name, func(t *testing.T) {
+			facts, err := sim.Facts(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			const partitions = 4
+			program := "history-" + name
+			w := newWorld(t, brokers, dataSettings(), partitions, 3).asProgram(program).withBoards(dataBoards(name), 2, redis.Addr()).withHistory(program, server)
+			chosen := []string{"--handlers", "intake,rank,history"}
+			logs := sim.Arrive(5, facts, sim.Arrival{
+				Partitions: partitions, DelayMean: time.Minute, DelayMax: 9 * time.Minute,
+				Duplicates: 0.02, Late: 0.01, Future: 0.01, Malformed: 0.01, Settings: dataSettings(),
+			})
+			half := func(first bool) {
+				bit := make([][]sim.Record, partitions)
+				for p, log := range logs {
+					if bit[p] = log[len(log)/2:]; first {
+						bit[p] = log[:len(log)/2]
+					}
+				}
+				w.produce(bit)
+			}
+			first := w.start(chosen...)
+			half(true)
+			w.awaitProgress(w.total() / 2)
+			if err := w.conn.Exec(t.Context(), "SYSTEM STOP MERGES"); err != nil {
+				t.Fatal(err)
+			}
+			first.signal(syscall.SIGKILL)
+			second := w.start(chosen...)
+			half(false)
+			w.close()
+			want := w.answers(name)
+			w.checkHistory(want)
+			if code := second.term(25 * time.Second); code != 0 {
+				t.Errorf("exit code %d after SIGTERM, want 0", code)
+			}
+			w.deliverAgain()
+			third := w.start("--handlers", "history")
+			w.awaitHistoryRead()
+			w.checkHistory(want)
+			if err := w.conn.Exec(t.Context(), "SYSTEM START MERGES"); err != nil {
+				t.Fatal(err)
+			}
+			if code := third.term(25 * time.Second); code != 0 {
+				t.Errorf("exit code %d after SIGTERM, want 0", code)
+			}
+			if name == "wikipedia-edits" {
+				w.reprocess(server, want)
+			}
+		})
+	}
+}
+
+// reprocess counts anew in another generation, with other panes: views show it once it is active, and all of it; then the first one is dropped.
+func (w *historyWorld) reprocess(server *embedded.ClickHouse, want answers) {
+	w.t.Helper()
+	more := []string{"--set", "generation=2", "--set", "time.pane=30m"}
+	w.start(append(more, "--handlers", "intake,rank,history")...)
+	entries := 0
+	for _, r := range want {
+		entries += len(r.Entries)
+	}
+	// Plain HTTP, as curl or a browser asks.
+	ask := func(query string) string {
+		request, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, server.URL()+"?query="+url.QueryEscape(query), http.NoBody)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return err.Error()
+		}
+		defer response.Body.Close()
+		body, _ := io.ReadAll(response.Body)
+		return strings.TrimSpace(string(body))
+	}
+	of := " WHERE source = 'test/" + w.topics.Events + "'"
+	lists := fmt.Sprintf("SELECT count(), countIf(final) FROM millrank.rankings FINAL%s AND generation = 2", of)
+	w.eventually("generation 2 has all lists, final", func() bool { return ask(lists) == fmt.Sprintf("%d\t%d", len(want), len(want)) })
+	if got := ask("SELECT DISTINCT dateDiff('minute', pane_start, pane_end) FROM millrank.item_counts" + of); got != "60" {
+		w.t.Errorf("before it is active, views show panes of %s minutes, want those of generation 1, 60", got)
+	}
+	if out, err := millrank(w.t, append([]string{"activate", "2", "--config", w.file}, more...)...); err != nil {
+		w.t.Fatalf("activate: %v\n%s", err, out)
+	}
+	if got := ask("SELECT DISTINCT dateDiff('minute', pane_start, pane_end) FROM millrank.item_counts" + of); got != "30" {
+		w.t.Errorf("views show panes of %s minutes, want those of generation 2, 30", got)
+	}
+	if got := ask("SELECT count() FROM millrank.top_k" + of); got != fmt.Sprint(entries) {
+		w.t.Errorf("top_k has %s rows, want %d", got, entries)
+	}
+	for _, r := range want {
+		group := "AND region = ''"
+		if r.By != "" {
+			group = "AND region = '" + strings.ReplaceAll(r.Group.Values()[0], "'", "\\'") + "'"
+		}
+		var wanted []string
+		for i, e := range r.Entries {
+			wanted = append(wanted, fmt.Sprintf("%d %v", i+1, e.Score))
+		}
+		got := ask(fmt.Sprintf("SELECT concat(toString(rank), ' ', toString(score)) FROM millrank.top_k%s AND board = '%s' AND window_start = fromUnixTimestamp64Milli(%d) %s AND grouped_by = '%s' ORDER BY rank",
+			of, r.Board, r.Start, group, cmp.Or(r.By, "global")))
+		if got != strings.Join(wanted, "\n") {
+			w.t.Errorf("list %v is %q, want %q", r.ListKey, got, wanted)
+			break
+		}
+	}
+	if out, err := millrank(w.t, append([]string{"drop", "1", "--config", w.file}, more...)...); err != nil {
+		w.t.Fatalf("drop: %v\n%s", err, out)
+	}
+	for _, table := range []string{"cells", "rankings", "dead_letters"} {
+		if got := ask("SELECT count() FROM millrank." + table + of + " AND generation = 1"); got != "0" {
+			w.t.Errorf("%s has %s rows of the dropped generation", table, got)
+		}
+	}
+}
+
+// awaitHistoryRead waits until the history has read, and written, all that there was when it was called.
+func (w *historyWorld) awaitHistoryRead() {
+	w.t.Helper()
+	for part, topic := range map[string]string{"cells": w.topics.Updates, "rankings": w.topics.Rankings, "dead-letters": w.topics.Letters} {
+		ends, err := w.admin.ListEndOffsets(w.t.Context(), topic)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		w.eventually("history-"+part+" has read all", func() bool {
+			committed, err := w.admin.FetchOffsets(w.t.Context(), w.name+".g1.history-"+part)
+			if err != nil {
+				return false
+			}
+			done := true
+			ends.Each(func(end kadm.ListedOffset) {
+				if end.Offset == 0 {
+					return
+				}
+				at, ok := committed.Lookup(topic, end.Partition)
+				// Rankings are committed at their low-water, with how far they were written.
+				done = done && ok && (at.At >= end.Offset || part == "rankings" && publishedThrough(at.At, at.Metadata) >= end.Offset-1)
+			})
+			return done
+		})
+	}
+}
+
+// publishedThrough returns how far a group of our own topics has passed things on, by a commit's metadata.
+func publishedThrough(offset int64, metadata string) int64 {
+	_, state, err := microbatch.ParseCommit(metadata)
+	if err != nil {
+		return -1
+	}
+	resume, err := handlers.ParseResume(offset, state)
+	if err != nil {
+		return -1
+	}
+	return resume.PublishedThrough
+}
