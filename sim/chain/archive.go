@@ -55,6 +55,9 @@ func (a *archive) acked(int) { a.flying, a.done = nil, a.given }
 func (a *archive) failed(int) { a.rows, a.flying = append(a.flying, a.rows...), nil }
 
 func (a *archive) commit() (commit, bool) {
+	if a.world.has(ArchiveAhead) {
+		a.done = a.at()
+	}
 	news := a.done > a.said
 	a.said = a.done
 	return commit{low: a.done + 1}, news

@@ -26,6 +26,7 @@ const (
 	LandedPartly
 	LandedUnheard
 	LateArrival
+	ArrivedMixed
 	LettersFailed
 	LetterTwice
 	GivenUp
@@ -58,7 +59,7 @@ const (
 var happeningNames = [happenings]string{
 	"an old owner goes on as a zombie", "an owner resumed at a commit", "an instance died", "a process died with several claims", "a claim was given back in order",
 	"retention cut a log", "a commit was lost", "a commit's answer was lost", "a zombie's commit was refused",
-	"nothing of a flush arrived", "a flush arrived by half", "a flush arrived, and its answer was lost", "what was left behind arrived late",
+	"nothing of a flush arrived", "a flush arrived by half", "a flush arrived, and its answer was lost", "what was left behind arrived late", "parts of a flush arrived one by one",
 	"dead letters failed, and the batch came again", "a dead letter came twice", "a batch was given up between the two handlers",
 	"a record was replayed", "rank replayed a message", "merge replayed a message", "a revision was said again",
 	"a flush had several lanes", "a flush had only some lanes free", "a flush was a heartbeat", "a flush said that its source is idle",
@@ -113,13 +114,13 @@ func (c *Coverage) decisions(t *truth) {
 }
 
 // landed counts a flush that has failed.
-func (c *Coverage) landed(arrived, parts int, fate Fate) {
+func (c *Coverage) landed(arrived, missing int, fate Fate) {
 	switch {
 	case fate == Responded:
 		c.note(LandedUnheard)
 	case arrived == 0:
 		c.note(LandedNot)
-	case arrived < parts:
+	case missing > 0:
 		c.note(LandedPartly)
 	}
 }

@@ -11,12 +11,15 @@ import (
 )
 
 // Draw makes a scenario of a seed, and runs it on the way, since what can happen next depends on what has. Its result is that of Run.
-func Draw(seed uint64, cover *Coverage) (s *Scenario, result Result) {
+func Draw(seed uint64, cover *Coverage) (*Scenario, Result) { return draw(seed, NoBug, cover) }
+
+// draw is Draw, with a bug.
+func draw(seed uint64, bug Bug, cover *Coverage) (s *Scenario, result Result) {
 	if cover == nil {
 		cover = new(Coverage)
 	}
 	rng := rand.New(rand.NewPCG(seed, 8))
-	s = &Scenario{Knobs: drawKnobs(rng)}
+	s = &Scenario{Knobs: drawKnobs(rng), Bug: bug}
 	s.Records = drawRecords(rng, &s.Knobs)
 	d := &drawn{rng: rng, world: newWorld(s, cover), odds: drawOdds(rng)}
 	defer func() { result.Hash = uint64(d.world.trace) }()
@@ -30,6 +33,7 @@ func Draw(seed uint64, cover *Coverage) (s *Scenario, result Result) {
 		s.Steps = append(s.Steps, step) // before it is done, since it may be the one that throws
 		if d.world.do(step) {
 			result.Steps++
+			d.last = step
 		} else {
 			s.Steps = s.Steps[:len(s.Steps)-1]
 		}
@@ -43,9 +47,9 @@ func pick[T any](rng *rand.Rand, of ...T) T { return of[rng.IntN(len(of))] }
 func drawKnobs(rng *rand.Rand) Knobs {
 	k := Knobs{
 		Fold: sim.SmallSettings(rng), Dimensions: pick(rng, 1, 1, 2), Scale: pick(rng, 0, 0, 2),
-		Shards: pick(rng, 1, 2, 2, 3), Lanes: pick(rng, 1, 1, 2, 3),
-		ReviseFor: pick[int64](rng, 0, 5, 20, 60, 1_000_000, 1_000_000, 1_000_000, 1_000_000), IdleAfter: pick[int64](rng, 1, 5, 20, 60),
-		PendingMax: pick(rng, 1, 4, 20, 1000, 1000), PartMax: pick(rng, 1, 1, 2, 5, 100),
+		Shards: pick(rng, 1, 1, 2, 2, 3), Lanes: pick(rng, 1, 1, 1, 2, 3),
+		ReviseFor: pick[int64](rng, 0, 5, 20, 60, 1_000_000, 1_000_000, 1_000_000, 1_000_000), IdleAfter: pick[int64](rng, 1, 1, 5, 20, 60),
+		PendingMax: pick(rng, 1, 4, 20, 1000, 1000), PartMax: pick(rng, 1, 1, 1, 2, 2, 100),
 	}
 	groupings := [][][]string{{nil}, {{"region"}}, {nil, {"region"}}}
 	if k.Dimensions == 2 {
@@ -72,7 +76,7 @@ func drawKnobs(rng *rand.Rand) Knobs {
 
 // drawRecords draws short logs: of the plain generator, whose times begin at the epoch, or of the one that aims at every edge.
 func drawRecords(rng *rand.Rand, k *Knobs) [][]sim.Record {
-	partitions, n := pick(rng, 1, 1, 2, 2, 3), pick(rng, 3, 10, 20, 30, 45)
+	partitions, n := pick(rng, 1, 1, 1, 2, 2, 3), pick(rng, 3, 10, 20, 30, 45)
 	if k.Dimensions == 1 && rng.IntN(2) == 0 {
 		logs := make([][]sim.Record, 0, partitions)
 		for range partitions {
@@ -100,6 +104,7 @@ type drawn struct {
 	world *world
 	odds  odds
 	total int
+	last  Step // that could be done
 }
 
 // odds are how often each sort of step is tried, and how often requests fail, in percent.
@@ -116,15 +121,15 @@ type odds struct {
 func drawOdds(rng *rand.Rand) odds {
 	o := odds{
 		weights: [verbs]int{
-			Append: 10, Tick: 4, Retain: 2, Start: 1, Leave: 1, Kill: 1, Die: 1, Take: 30, GiveUp: 1, Letters: 12, Quiet: 6, Unsure: 1,
-			Flush: 24, Land: 40, Commit: 14, Late: 3,
+			Append: 10, Tick: 7, Retain: 2, Start: 1, Leave: 1, Kill: 1, Die: 1, Take: 30, GiveUp: 3, Letters: 12, Quiet: 12, Unsure: 1,
+			Flush: 24, Arrive: 24, Land: 40, Commit: 14, Late: 5,
 		},
 		failing: pick(rng, 0, 5, 20, 50), batchMax: pick(rng, 1, 3, 8, 30), slow: stages, far: -1, zombies: pick(rng, 5, 20, 40), process: 1 + rng.IntN(3),
 	}
 	for _, fault := range []Verb{Start, Leave, Kill, Die} {
-		o.weights[fault] = pick(rng, 0, 1, 1, 3, 8)
+		o.weights[fault] = pick(rng, 0, 0, 1, 1, 2, 8)
 	}
-	for _, some := range []Verb{Tick, Retain, Quiet, Late, Commit} {
+	for _, some := range []Verb{Tick, Retain, Quiet, Late, Commit, Arrive} {
 		o.weights[some] *= pick(rng, 0, 1, 1, 2, 4)
 	}
 	o.weights[Flush] = pick(rng, 4, 12, 24, 60)
@@ -143,6 +148,9 @@ func (d *drawn) draw() Step {
 		for _, weight := range d.odds.weights {
 			d.total += weight
 		}
+	}
+	if d.last.Verb == Arrive && len(d.world.limbo) > 0 && d.rng.IntN(2) == 0 { // among the parts of another flush is where it can do harm
+		return Step{Verb: Late, Count: len(d.world.limbo) - 1 - d.rng.IntN(min(2, len(d.world.limbo)))}
 	}
 	x, verb := d.rng.IntN(d.total), Append
 	for x >= d.odds.weights[verb] {
@@ -164,7 +172,8 @@ func (d *drawn) draw() Step {
 	case Kill:
 		s.Count = d.rng.IntN(d.odds.process)
 	case Late:
-		s.Count = d.rng.IntN(max(1, len(d.world.limbo)))
+		n := max(1, len(d.world.limbo))
+		s.Count = max(n-1-d.rng.IntN(pick(d.rng, 2, n)), 0)
 	default:
 		d.claimed(&s)
 	}
@@ -190,7 +199,7 @@ func (d *drawn) claimed(s *Step) {
 	switch s.Verb {
 	case Take, GiveUp:
 		s.Count = 1 + d.rng.IntN(d.odds.batchMax)
-	case Land:
+	case Arrive, Land:
 		d.landing(s)
 	case Letters, Commit:
 		s.Fate = d.fate()
@@ -204,9 +213,11 @@ func (d *drawn) landing(s *Step) {
 	from := d.rng.IntN(len(in.lanes))
 	for i := range in.lanes {
 		s.Lane = (from + i) % len(in.lanes)
-		if sent := in.lanes[s.Lane]; sent != nil {
-			if s.Fate = d.fate(); s.Fate == Lost {
-				s.Count = d.rng.IntN(max(1, len(sent.parts)))
+		if in.lanes[s.Lane] != nil || s.Verb == Arrive && in.leftover[s.Lane] != nil {
+			if s.Verb == Arrive {
+				s.Count = 1 + d.rng.IntN(2)
+			} else if s.Fate = d.fate(); s.Fate == Lost {
+				s.Count = d.rng.IntN(max(1, len(in.lanes[s.Lane].parts)))
 			}
 			return
 		}

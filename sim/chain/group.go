@@ -58,8 +58,9 @@ type machine interface {
 
 // send is a flush on its way to a lane: parts that arrive in their order, or not at all.
 type send struct {
-	parts   []func()
-	ordered bool // after a failure, what is left can't overtake or follow the next flush to this lane (an idempotent producer)
+	parts   []func() // that have not arrived
+	arrived int      // how many have
+	ordered bool     // after a failure, what is left can't overtake or follow the next flush to this lane (an idempotent producer)
 }
 
 // start gives a claim to a new owner, who begins at the commit.
@@ -71,19 +72,25 @@ func (w *world) start(stage Place, partition, process int) {
 		w.cover.note(Zombie)
 	}
 	c.generation++
-	w.runs++
+	if !w.has(OneIncarnation) {
+		w.runs++
+	}
+	committed := c.committed
+	if committed != nil && w.has(StateForgotten) {
+		committed = &commit{low: committed.low, fold: operators.CheckpointAt(committed.low), hop: operators.ResumeAt(committed.low)}
+	}
 	in := &instance{world: w, group: g, partition: partition, generation: c.generation, process: process, incarnation: w.runs}
 	c.owner = in
 	lanes := 1
 	switch stage {
 	case Intake:
-		lanes, in.machine = len(w.updates), newFold(in, c.committed)
+		lanes, in.machine = len(w.updates), newFold(in, committed)
 	case Rank:
-		lanes, in.machine = len(w.rankings), newShard(in, c.committed)
+		lanes, in.machine = len(w.rankings), newShard(in, committed)
 	case Board, History:
-		in.machine = newPart(in, c.committed)
+		in.machine = newPart(in, committed)
 	default:
-		in.machine = newArchive(in, c.committed)
+		in.machine = newArchive(in, committed)
 	}
 	in.lanes, in.leftover = make([]*send, lanes), make([]*send, lanes)
 	if c.committed != nil {
@@ -144,7 +151,34 @@ func (in *instance) gone() {
 
 // give puts a flush on its way to a lane.
 func (in *instance) give(lane int, ordered bool, parts []func()) {
-	in.lanes[lane], in.leftover[lane] = &send{parts, ordered}, nil
+	in.lanes[lane], in.leftover[lane] = &send{parts: parts, ordered: ordered}, nil
+}
+
+// arrive has parts of what was sent to a lane arrive, all but the last one at most: whatever else comes now stands between them and the rest. Of a
+// flush that has failed, and is not followed by another one yet, one more part arrives.
+func (in *instance) arrive(lane, count int) bool {
+	if lane >= len(in.lanes) {
+		return false
+	}
+	s, old := in.lanes[lane], in.leftover[lane]
+	if s == nil && old != nil && len(old.parts) > 0 {
+		old.parts[0]()
+		old.parts = old.parts[1:]
+		in.world.cover.note(LateArrival)
+		return true
+	}
+	if s == nil || len(s.parts) < 2 {
+		return false
+	}
+	count = min(max(count, 1), len(s.parts)-1)
+	for _, part := range s.parts[:count] {
+		part()
+	}
+	if s.arrived == 0 && s.ordered && in.world.has(PartTwice) {
+		s.parts[0]()
+	}
+	s.parts, s.arrived = s.parts[count:], s.arrived+count
+	return true
 }
 
 // land has parts of what was sent to a lane arrive, and tells the machine.
@@ -161,18 +195,24 @@ func (in *instance) land(lane, count int, fate Fate) bool {
 	for _, part := range s.parts[:count] {
 		part()
 	}
-	whole := len(s.parts)
+	if s.arrived += count; count == len(s.parts) && s.arrived > count {
+		w.cover.note(ArrivedMixed)
+	}
 	s.parts = s.parts[count:]
-	if fate == OK {
+	if fate == OK || s.arrived > 0 && w.has(HalfIsWhole) {
 		in.machine.acked(lane)
 		in.tell()
 		return true
 	}
-	w.cover.landed(count, whole, fate)
-	if s.ordered {
+	w.cover.landed(s.arrived, len(s.parts), fate)
+	if s.ordered && !w.has(Overtaking) {
 		in.leftover[lane] = s
 	} else if len(s.parts) > 0 {
 		w.limbo = append(w.limbo, s)
+	}
+	if w.has(FailedIsNotTold) {
+		in.machine.acked(lane)
+		return true
 	}
 	in.machine.failed(lane)
 	return true
@@ -212,13 +252,13 @@ func (in *instance) submit(fate Fate) bool {
 	case fate == Lost:
 		w.cover.note(CommitLost)
 		return true
-	case in.generation != c.generation || c.owner != in:
+	case (in.generation != c.generation || c.owner != in) && !w.has(ZombieCommits):
 		w.cover.note(CommitRefused)
 		in.told = nil
 		return true
 	}
-	if c.committed != nil && in.told.low < c.committed.low {
-		w.failf("M", "%v/%d commits %+v after %+v: the low-water goes back", in.group.stage, in.partition, *in.told, *c.committed)
+	if old := c.committed; old != nil && (in.told.low < old.low || in.told.fold.ProcessedThrough < old.fold.ProcessedThrough || in.told.hop.PublishedThrough < old.hop.PublishedThrough) {
+		w.failf("M", "%v/%d commits %+v after %+v: it goes back", in.group.stage, in.partition, *in.told, *old)
 	}
 	c.committed = in.told
 	w.trace.numbers(int64(in.group.stage), int64(in.partition), c.committed.low, c.committed.fold.ProcessedThrough, c.committed.hop.PublishedThrough)

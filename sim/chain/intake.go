@@ -27,6 +27,9 @@ func newFold(in *instance, from *commit) *fold {
 		c = from.fold
 	}
 	k := &in.world.scenario.Knobs
+	if in.world.has(ReadsOnly) {
+		c.LowWater = c.ProcessedThrough + 1
+	}
 	return &fold{
 		instance: in, log: log, part: operators.NewPartition(k.Fold, k.Shards, c), idle: watermark.NewIdle(k.IdleAfter, in.world.now),
 		next: log.from(c.LowWater), counted: c.LowWater - 1, through: c.ProcessedThrough,
@@ -77,6 +80,9 @@ func (f *fold) giveUp(count int) bool {
 	}
 	f.deduplicate()
 	f.world.cover.note(GivenUp)
+	if f.world.has(BatchLost) {
+		f.done()
+	}
 	return true
 }
 
@@ -145,6 +151,14 @@ func (f *fold) publish(fate Fate) bool {
 		return true
 	}
 	f.world.cover.note(LettersFailed)
+	if f.world.has(LettersUnsafe) || f.world.has(LettersSkipped) {
+		if f.world.has(LettersUnsafe) {
+			f.part.LettersAcked(f.counted)
+		}
+		f.letters = nil
+		f.done()
+		return true
+	}
 	before := len(f.letters)
 	f.deduplicate()
 	f.count()
@@ -200,6 +214,9 @@ func (f *fold) failed(shard int) { f.part.Failed(shard) }
 
 func (f *fold) commit() (commit, bool) {
 	c, ok := f.part.Commit()
+	if ok && f.world.has(CommitUnheard) {
+		c = f.part.Checkpoint()
+	}
 	return commit{low: c.LowWater, fold: c}, ok
 }
 

@@ -13,6 +13,7 @@ type shard struct {
 	log   *topicLog[event.Cell]
 	truth *shardTruth
 	rank  *operators.Rank
+	from  operators.Resume
 	next  int64
 	lanes []arrival
 }
@@ -35,7 +36,7 @@ func newShard(in *instance, from *commit) *shard {
 	w, c := in.world, resumed(from)
 	s := &shard{
 		instance: in, log: w.updates[in.partition], truth: w.shards[in.partition],
-		rank: operators.NewRank(w.boards, len(w.source), len(w.rankings), c), next: c.LowWater, lanes: make([]arrival, len(w.rankings)),
+		rank: operators.NewRank(w.boards, len(w.source), len(w.rankings), c), from: c, next: c.LowWater, lanes: make([]arrival, len(w.rankings)),
 	}
 	for i := range s.lanes {
 		s.lanes[i].arrived = max(c.PublishedThrough, c.LowWater-1)
@@ -62,6 +63,9 @@ func (s *shard) take(count int) bool {
 func (s *shard) check(x int64) {
 	if s.rank.Replaying() {
 		s.world.cover.note(RankReplayed)
+		if got, want := s.rank.ClosedThrough(), s.from.ClosedThrough; got != want {
+			s.world.failf("D", "rank/%d has closed through %d in a replay, want %d, as stored", s.partition, got, want)
+		}
 		return
 	}
 	if got, want := [2]int64{s.rank.ClosedThrough(), s.rank.DroppedThrough()}, [2]int64{s.truth.closed[x], s.truth.dropped[x]}; got != want {
@@ -96,7 +100,7 @@ func (s *shard) flush() bool {
 	if began {
 		s.world.cover.flushed(given, k.Lanes, all, false)
 	}
-	return began
+	return true // even where no lane is free, lists have been made anew
 }
 
 func (s *shard) lands(lane int, arrived bool) {

@@ -78,6 +78,8 @@ func (in *instance) do(s Step) bool {
 		return intake && f.quiet(s.Verb == Quiet)
 	case Flush:
 		return in.machine.flush()
+	case Arrive:
+		return in.arrive(s.Lane, s.Count)
 	case Land:
 		return in.land(s.Lane, s.Count, s.Fate)
 	case Commit:
@@ -167,11 +169,14 @@ const drainTick = 100_000
 func (in *instance) settle() {
 	f, intake := in.machine.(*fold)
 	for range 2 {
-		for more := true; more; {
+		for idle := 0; idle < 3; idle++ { // where reading had stopped, a flush and its arrival let it go on
 			for lane := range in.lanes {
 				in.land(lane, 0, OK)
 			}
-			if more = in.machine.take(64) || intake && f.publish(OK); in.machine.pending() > 0 {
+			if in.machine.take(64) || intake && f.publish(OK) {
+				idle = 0
+			}
+			if in.machine.pending() > 0 {
 				in.machine.flush()
 			}
 		}

@@ -15,6 +15,7 @@ type Scenario struct {
 	Knobs   Knobs
 	Records [][]sim.Record // by source partition; Shrink leaves offsets out
 	Steps   []Step
+	Bug     Bug // for tests of the simulator
 }
 
 // Knobs are the settings of a run. Times are milliseconds.

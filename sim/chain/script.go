@@ -3,6 +3,7 @@ package chain
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -42,6 +43,9 @@ func (s *Scenario) Script() string {
 			line(recordLine, p, r.Offset, r.Time, r.Kind, r.EventID, r.Item, strings.Join(r.Dims, ","), r.At, r.Value)
 		}
 	}
+	if s.Bug != NoBug {
+		line("bug %v", s.Bug)
+	}
 	for _, step := range s.Steps {
 		line("%v", step)
 	}
@@ -75,7 +79,7 @@ func Parse(text string) (*Scenario, error) {
 }
 
 func (s *Scenario) parse(line string) error {
-	word, _, _ := strings.Cut(line, " ")
+	word, rest, _ := strings.Cut(line, " ")
 	switch word {
 	case "fold":
 		return s.parseFold(line)
@@ -91,6 +95,10 @@ func (s *Scenario) parse(line string) error {
 		return s.parseBoard(line)
 	case "record":
 		return s.parseRecord(line)
+	}
+	if i := slices.Index(bugNames[:], rest); word == "bug" && i > 0 {
+		s.Bug = Bug(i)
+		return nil
 	}
 	step, err := parseStep(line)
 	s.Steps = append(s.Steps, step)

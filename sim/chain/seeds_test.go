@@ -19,7 +19,7 @@ var (
 
 // seedsUsual is how many seeds run with all other tests, and twiceEvery which of them run twice.
 const (
-	seedsUsual = 8000
+	seedsUsual = 6000
 	twiceEvery = 8
 )
 
@@ -43,6 +43,17 @@ func TestSeeds(t *testing.T) {
 	t.Logf("what happened, how often:\n%v", &r.cover)
 	if missing := r.cover.Missing(); n >= seedsUsual && len(missing) > 0 {
 		t.Errorf("in %d seeds these never happened: %q; draw them more often", n, missing)
+	}
+}
+
+// TestThousandSeeds is within what mistakes in the machines must be noticed (internal/mutants): it says after how many seeds one is.
+func TestThousandSeeds(t *testing.T) {
+	r := &running{n: bugSeedsMax, every: bugSeedsMax, first: 1, began: time.Now()}
+	if testing.Short() {
+		r.n /= 10
+	}
+	if r.run(); r.failed != nil {
+		t.Errorf("seed %d: %.500v", r.failed.seed, r.failed.err)
 	}
 }
 

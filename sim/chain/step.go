@@ -50,14 +50,15 @@ const (
 	Quiet               // a fetch brings nothing, though it was asked (intake)
 	Unsure              // a fetch fails (intake)
 	Flush               // a flush begins
-	Land                // what was sent to a lane arrives: Count parts of it, or all where the fate is OK
+	Arrive              // Count parts of what was sent to a lane arrive, and the rest stays under way
+	Land                // what was sent to a lane arrives: Count more parts of it, or all where the fate is not that it fails
 	Commit              // what was told is committed, with a Fate
 	Late                // the next part of delayed message Count, which a crash or a failure left behind, arrives after all
 	verbs
 )
 
 var verbNames = [verbs]string{
-	"append", "tick", "retain", "start", "leave", "kill", "die", "take", "give-up", "letters", "quiet", "unsure", "flush", "land", "commit", "late",
+	"append", "tick", "retain", "start", "leave", "kill", "die", "take", "give-up", "letters", "quiet", "unsure", "flush", "arrive", "land", "commit", "late",
 }
 
 func (v Verb) String() string { return verbNames[v] }

@@ -21,7 +21,7 @@ func (s *redis) write(w *world, r *event.Ranking) {
 	key := r.ListKey
 	key.Start = 0
 	old, there := s.lists[key]
-	if there && (old.Start > r.Start || old.Start == r.Start && old.Revision > r.Revision) {
+	if there && (old.Start > r.Start || old.Start == r.Start && old.Revision > r.Revision) && !w.has(OlderList) {
 		w.cover.note(RedisRefused)
 		return
 	}
@@ -71,7 +71,7 @@ func (s *clickhouse) writeCell(w *world, r row) {
 	if there && old.asOf == r.asOf && old.totals != r.totals {
 		w.failf("R", "as of %d, a row of source/%d and %+v says %+v, and before it said %+v", r.asOf, r.source, r.key, r.totals, old.totals)
 	}
-	if !there || old.asOf <= r.asOf {
+	if !there || old.asOf <= r.asOf || w.has(OlderRowStays) {
 		s.cells[key] = r
 	} else {
 		w.cover.note(OlderRow)

@@ -188,6 +188,9 @@ func (w *world) retain(topic Place, partition int) bool {
 			return false
 		}
 		low = min(low, c.low)
+		if w.has(RetentionHasty) {
+			low = max(c.low, c.fold.ProcessedThrough+1, c.hop.PublishedThrough+1)
+		}
 	}
 	var start *int64
 	switch topic {
