@@ -115,7 +115,7 @@ const (
 // ddl carries a statement out. A TTL that is not there need not be removed.
 func (s *Sink) ddl(ctx context.Context, statement string) error {
 	for attempt := 1; ; attempt++ {
-		err := s.exec(ctx, statement)
+		err := s.define(ctx, statement)
 		failure, ok := exceptionOf(err)
 		switch {
 		case err == nil, ok && failure.Code == codeBadArguments && strings.HasSuffix(statement, "REMOVE TTL"):
@@ -131,6 +131,13 @@ func (s *Sink) ddl(ctx context.Context, statement string) error {
 		case <-timer.C:
 		}
 	}
+}
+
+// define gives a statement the time that all servers of a cluster may need.
+func (s *Sink) define(ctx context.Context, statement string) error {
+	ctx, cancel := context.WithTimeout(ctx, timeoutMax)
+	defer cancel()
+	return s.conn.Exec(ctx, statement)
 }
 
 // racing are the codes of errors that go away when another process has made its change.
