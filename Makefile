@@ -13,6 +13,9 @@ FUZZ_PKG   ?= ./event
 FUZZTIME   ?= 60s
 # Which mutants `make mutants` tries, by area: replay, fold, dedup, ... or all.
 MUTANTS    ?= .
+# How many schedules `make sim` runs, and the first one's seed.
+SEEDS      ?= 10000
+SEED       ?= 1
 BENCH      ?= .
 BENCH_PKGS ?= ./event ./operators ./wire
 BENCH_ARGS ?=
@@ -34,7 +37,7 @@ GO_FILES = $$(find . -name '.?*' -prune -o -name '*.go' -print)
 help: ## Show this list
 	@echo 'make TARGET, where TARGET is one of'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo 'Settings (make TARGET NAME=VALUE): FUZZ, FUZZ_PKG, FUZZTIME, MUTANTS, BENCH, BENCH_PKGS, BENCH_ARGS, RACE_PKGS'
+	@echo 'Settings (make TARGET NAME=VALUE): FUZZ, FUZZ_PKG, FUZZTIME, MUTANTS, SEEDS, SEED, BENCH, BENCH_PKGS, BENCH_ARGS, RACE_PKGS'
 
 .PHONY: demo
 demo: build ## See it work: real data through an embedded Kafka into an embedded Redis, and every list compared with the known answers
@@ -102,6 +105,10 @@ race-chain: ## Run the short tests of the whole chain under the race detector: 3
 .PHONY: mutants
 mutants: ## Break the core in all known ways (MUTANTS), and check that the tests see each of them: 9 minutes
 	$(STAGE) 'mutants' go test -run 'TestSnippets|TestJudge|TestMutants/(control|$(MUTANTS))' -timeout 30m ./internal/mutants -count=1 -v
+
+.PHONY: sim
+sim: ## Simulate the whole chain under faults, SEEDS schedules from SEED on, each twice; one that fails is made smaller and printed as a script
+	$(STAGE) 'sim' go test -count=1 -timeout 24h -v -run '^TestSeeds$$' ./sim/chain -args -seeds=$(SEEDS) -first=$(SEED)
 
 .PHONY: fuzz
 fuzz: ## Fuzz FUZZ of FUZZ_PKG for FUZZTIME (FuzzJSON, the event codec, 60 s)

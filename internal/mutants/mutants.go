@@ -28,12 +28,13 @@ type Edit struct{ Old, New string }
 
 // All returns every mutant.
 func All() []Mutant {
-	return slices.Concat(
+	all := slices.Concat(
 		replayMutants(), foldMutants(), dedupMutants(), paneMutants(),
 		sendMutants(), commitMutants(), receiveMutants(), resumeMutants(), timeMutants(), idleMutants(),
 		rankMutants(), publishMutants(), leadersMutants(), scoreMutants(), windowMutants(), mergeMutants(),
 		roomMutants(), tableMutants(), indexMutants(), eventMutants(),
 	)
+	return append(all, chainMutants(all)...)
 }
 
 // Apply returns the file's text with the mistake in it.

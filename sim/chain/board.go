@@ -54,6 +54,7 @@ func (p *part) flush() bool {
 		var writes []func()
 		for i := range lists {
 			p.world.revision(-1, &lists[i])
+			p.world.closedAt("rankings", p.partition, &lists[i], p.truth.closed)
 			writes = append(writes, func() { p.write(lists[i]) })
 		}
 		p.give(0, false, writes)

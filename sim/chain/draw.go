@@ -66,7 +66,7 @@ func drawKnobs(rng *rand.Rand) Knobs {
 			MinCount: pick[int64](rng, 0, 0, 0, 2), Order: pick(rng, event.Top, event.Top, event.Bottom), K: pick(rng, 1, 2, 3, 10),
 			By: pick(rng, groupings...),
 			Window: operators.Window{
-				Size: time.Duration(size) * k.Fold.Pane, Slide: time.Duration(slide) * k.Fold.Pane, Offset: time.Duration(rng.IntN(slide)) * k.Fold.Pane,
+				Size: time.Duration(size) * k.Fold.Pane, Slide: time.Duration(slide) * k.Fold.Pane, Offset: time.Duration(rng.IntN(2*slide-1)-slide+1) * k.Fold.Pane,
 			},
 		}
 		k.Boards = append(k.Boards, b)

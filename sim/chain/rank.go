@@ -90,6 +90,7 @@ func (s *shard) flush() bool {
 		for i := range lists {
 			s.world.cover.listed(&lists[i])
 			s.world.revision(s.partition, &lists[i])
+			s.world.closedAt("rank", s.partition, &lists[i], s.truth.closed)
 		}
 		operators.Split(head, lists, k.PartMax, func(*event.Ranking) int { return 1 }, func(part event.Part, lists []event.Ranking) {
 			parts = append(parts, func() { s.world.publishRankings(lane, part, lists) })

@@ -147,7 +147,7 @@ func (w *world) drain() {
 	for p := range w.source {
 		w.append(p, len(w.source[p].records))
 	}
-	for range rounds {
+	for round := range rounds {
 		for stage := range stages {
 			for partition := range w.groups[stage].claims {
 				if w.groups[stage].claims[partition].owner == nil {
@@ -155,6 +155,9 @@ func (w *world) drain() {
 				}
 				w.groups[stage].claims[partition].owner.settle()
 			}
+		}
+		if round == 0 {
+			w.interim()
 		}
 		w.now += drainTick
 	}

@@ -92,7 +92,7 @@ type Step struct {
 // String returns the step as a line of a script: what is 0 is left out.
 func (s Step) String() string {
 	words := []string{s.Verb.String()}
-	if s.Verb != Tick && s.Verb != Kill {
+	if s.Verb != Tick && s.Verb != Kill && s.Verb != Late {
 		words = append(words, s.Place.String()+"/"+strconv.Itoa(s.Part))
 	}
 	number := func(name string, n int) {

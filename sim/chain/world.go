@@ -174,6 +174,17 @@ func (w *world) revision(shard int, r *event.Ranking) {
 	w.said[key] = uint64(hash)
 }
 
+// closedAt checks that a list is final if its window had closed as of its revision, and only then.
+func (w *world) closedAt(who string, partition int, r *event.Ranking, closed []int64) {
+	at := event.NoTime
+	if r.Revision >= 0 {
+		at = closed[r.Revision]
+	}
+	if final := r.End+w.scenario.Knobs.Fold.AllowedLateness.Milliseconds() <= at; final != r.Final {
+		w.failf("D", "%s/%d: final is %t, want %t: time was %d when this was said: %+v", who, partition, r.Final, final, at, *r)
+	}
+}
+
 // retain removes what no group needs any more.
 func (w *world) retain(topic Place, partition int) bool {
 	readers := map[Place][]Place{Source: {Intake}, Updates: {Rank, Archive}, Rankings: {Board, History}}[topic]
