@@ -20,6 +20,7 @@ import (
 
 	"github.com/millrank/millrank/event"
 	"github.com/millrank/millrank/handlers"
+	"github.com/millrank/millrank/internal/apachekafka"
 	"github.com/millrank/millrank/internal/embedded"
 	"github.com/millrank/millrank/internal/embedded/clickhousetest"
 	"github.com/millrank/millrank/microbatch"
@@ -199,7 +200,7 @@ func TestHistory(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(redis.Close)
-	brokers := oneKfake(t)
+	brokers := apachekafka.StartTest(t, apachekafka.Options{}).Brokers() // kfake forgets to throw out who dies while joining
 	for _, name := range []string{"wikipedia-edits", "online-retail"} {
 		t.Run(name, func(t *testing.T) {
 			facts, err := sim.Facts(name)

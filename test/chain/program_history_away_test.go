@@ -1,0 +1,184 @@
+//go:build e2e
+
+package chain_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/millrank/millrank/internal/apachekafka"
+	"github.com/millrank/millrank/internal/embedded"
+	"github.com/millrank/millrank/internal/embedded/clickhousetest"
+	"github.com/millrank/millrank/sim"
+)
+
+// proxy is a TCP proxy that can be shut, or let only requests through.
+type proxy struct {
+	listener net.Listener
+	to       string
+
+	mu    sync.Mutex
+	state proxyState
+	conns map[net.Conn]bool
+}
+
+type proxyState int
+
+const (
+	proxyOpen   proxyState = iota
+	proxyShut              // connections are refused, and those that there are cut
+	proxyOneWay            // inserts arrive, but no answer comes back
+)
+
+func newProxy(t *testing.T, to string) *proxy {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &proxy{listener: l, to: to, conns: map[net.Conn]bool{}}
+	go g.run()
+	t.Cleanup(func() {
+		_ = l.Close()
+		g.set(proxyShut)
+	})
+	return g
+}
+
+func (g *proxy) addr() string { return g.listener.Addr().String() }
+
+func (g *proxy) run() {
+	for {
+		c, err := g.listener.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err == nil {
+			go g.pass(c)
+		}
+	}
+}
+
+// writer is a function that writes.
+type writer func([]byte) (int, error)
+
+// Write calls it.
+func (w writer) Write(b []byte) (int, error) { return w(b) }
+
+// set changes the state. Shut, it cuts all connections.
+func (g *proxy) set(s proxyState) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.state = s; s != proxyShut {
+		return
+	}
+	for c := range g.conns {
+		_ = c.Close()
+	}
+	clear(g.conns)
+}
+
+func (g *proxy) is() proxyState {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.state
+}
+
+func (g *proxy) pass(c net.Conn) {
+	defer c.Close()
+	if g.is() == proxyShut {
+		return
+	}
+	server, err := net.Dial("tcp", g.to)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	var lost atomic.Bool // the answers
+	g.mu.Lock()
+	g.conns[c], g.conns[server] = true, true
+	g.mu.Unlock()
+	go func() {
+		_, _ = io.Copy(writer(func(b []byte) (int, error) {
+			if lost.Load() {
+				return len(b), nil
+			}
+			return c.Write(b)
+		}), server)
+		_ = c.Close()
+	}()
+	_, _ = io.Copy(writer(func(b []byte) (int, error) {
+		if g.is() == proxyOneWay && bytes.Contains(b, []byte("INSERT")) {
+			lost.Store(true)
+		}
+		return server.Write(b)
+	}), c)
+}
+
+// TestHistoryAway: ClickHouse is away, then its answers are lost, and each time the process is killed meanwhile, when Redis has been written and ClickHouse not, or
+// when it has and nobody knows. Redis doesn't notice, and in the end the history has everything, once.
+func TestHistoryAway(t *testing.T) {
+	server := clickhousetest.StartTest(t, embedded.ClickHouseOptions{})
+	g := newProxy(t, server.Addr())
+	redis, err := embedded.StartRedis(embedded.RedisOptions{Clock: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(redis.Close)
+	const name, partitions = "wikipedia-edits", 4
+	facts, err := sim.Facts(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, apachekafka.StartTest(t, apachekafka.Options{}).Brokers(), dataSettings(), partitions, 3).asProgram("away").withBoards(dataBoards(name), 2, redis.Addr()).withHistory("away", server)
+	through := []string{"--set", "clickhouse.addresses=" + g.addr(), "--set", "clickhouse.timeout=2s"}
+	logs := sim.Arrive(9, facts, sim.Arrival{
+		Partitions: partitions, DelayMean: time.Minute, DelayMax: 9 * time.Minute,
+		Duplicates: 0.02, Late: 0.01, Future: 0.01, Malformed: 0.01, Settings: dataSettings(),
+	})
+	quarter := func(i int) {
+		bit := make([][]sim.Record, partitions)
+		for p, log := range logs {
+			bit[p] = log[len(log)*i/4 : len(log)*(i+1)/4]
+		}
+		w.produce(bit)
+	}
+	count := func() (n uint64) {
+		_ = w.conn.QueryRow(t.Context(), "SELECT count() FROM millrank.cells").Scan(&n) // there may be no table yet
+		return n
+	}
+	p := w.start(through...)
+	quarter(0)
+	w.eventually("the history has cells", func() bool { return count() > 0 })
+
+	g.set(proxyShut)
+	quarter(1)
+	w.awaitDone()
+	p.signal(syscall.SIGKILL)
+
+	g.set(proxyOpen)
+	p = w.start(through...)
+	before := count()
+	w.eventually("the history goes on", func() bool { return count() > before })
+	g.set(proxyOneWay)
+	before = count()
+	quarter(2)
+	w.eventually("cells arrive, and nobody knows", func() bool { return count() > before })
+	p.signal(syscall.SIGKILL)
+
+	g.set(proxyShut)
+	w.start(through...)
+	quarter(3)
+	w.close()
+	want := w.answers(name)
+	w.checkBoards(want) // Redis, without ClickHouse
+	g.set(proxyOpen)
+	w.checkHistory(want)
+}
