@@ -162,7 +162,8 @@ func (c *Cells) newShard(claim *microbatch.Claim) (*cellShard, error) {
 		cells:  newWaitingCells(config.Sources, (config.Pane + config.AllowedLateness).Milliseconds()),
 	}
 	s.rows, s.breaker, s.write, s.hop.take = s.cells, c.breaker, config.Write, s.take
-	return s, s.begins(claim, cellsName, flushing{config.FlushInterval, config.FlushRows, config.PendingRows}, config.Logger, config.Now)
+	err := s.begins(claim, cellsName, flushing{config.FlushInterval, config.FlushRows, config.PendingRows}, config.Logger, config.Now)
+	return s, err
 }
 
 func (s *cellShard) take(r *microbatch.Record) error {

@@ -143,7 +143,8 @@ func (l *Letters) newPart(claim *microbatch.Claim) (*letterPart, error) {
 	c := &l.config
 	p := &letterPart{generation: c.Generation, decoder: c.Codec.New(), letters: &waitingLetters{}}
 	p.rows, p.breaker, p.write, p.hop.take = p.letters, l.breaker, c.Write, p.take
-	return p, p.begins(claim, lettersName, flushing{c.FlushInterval, c.FlushRows, c.PendingRows}, c.Logger, c.Now)
+	err := p.begins(claim, lettersName, flushing{c.FlushInterval, c.FlushRows, c.PendingRows}, c.Logger, c.Now)
+	return p, err
 }
 
 func (p *letterPart) take(r *microbatch.Record) error {

@@ -1,7 +1,6 @@
 package handlers_test
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -158,7 +157,7 @@ func TestListsNeverFilledIn(t *testing.T) {
 	if n, _ := s.count(); n != 1 {
 		t.Errorf("%d lists are written", n)
 	}
-	if _, err := b.RebuildRedis(context.Background()); err == nil || !strings.Contains(err.Error(), "history-rankings") {
+	if _, err := b.RebuildRedis(t.Context()); err == nil || !strings.Contains(err.Error(), "history-rankings") {
 		t.Errorf("RebuildRedis: %v", err)
 	}
 	for _, half := range []func(*handlers.LeaderboardConfig){
