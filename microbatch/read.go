@@ -21,6 +21,17 @@ func ReadPartition(ctx context.Context, c Connection, topic string, partition in
 	}
 	config.Consumer.Return.Errors = true
 	config.ChannelBufferSize = 1 // records can be large, and take slow
+	line := newLifeline(config.Net.DialTimeout)
+	line.serve(config)
+	defer context.AfterFunc(ctx, line.cut)() // else a broker that says nothing would be waited for
+	err = readPartition(ctx, c, config, topic, partition, take)
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+func readPartition(ctx context.Context, c Connection, config *sarama.Config, topic string, partition int32, take func(Record) error) error {
 	client, err := sarama.NewClient(c.BootstrapServers, config)
 	if err != nil {
 		return fmt.Errorf("Kafka at %v: %w", c.BootstrapServers, err)

@@ -36,6 +36,9 @@ func Run(ctx context.Context, s settings.Settings, o Options) error {
 		}
 		return err
 	}
+	if ctx.Err() != nil {
+		return p.Close()
+	}
 	web.pipeline.Store(p)
 	err = p.run(ctx)
 	if err == nil && ctx.Err() == nil {
@@ -72,21 +75,28 @@ func (p *Pipeline) run(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("router: %w", err), p.Close())
 	}
 	p.AddTo(router)
-	ended := make(chan error, 1)
+	ended := make(chan struct{})
 	go func() {
-		err := router.Run(context.WithoutCancel(ctx))
-		ended <- errors.Join(err, p.Close())
+		defer close(ended)
+		err = router.Run(context.WithoutCancel(ctx))
+		err = errors.Join(err, p.Close())
 	}()
 	select {
-	case err := <-ended:
+	case <-ended:
 		return err
 	case <-ctx.Done():
 	}
 	p.logger.Info("stopping: flushing, committing, and leaving the groups", watermill.LogFields{"shutdown_timeout": deadline.String()})
 	began := time.Now()
-	go func() { _ = router.Close() }() // Run returns its error
+	go func() {
+		select { // a router that is closed before it runs waits for handlers that never begin
+		case <-router.Running():
+			_ = router.Close() // Run returns its error
+		case <-ended:
+		}
+	}()
 	select {
-	case err := <-ended:
+	case <-ended:
 		p.logger.Info("stopped", watermill.LogFields{"after": time.Since(began).String()})
 		return err
 	case <-time.After(deadline):

@@ -123,7 +123,7 @@ func (s *Sink) activateSingle(ctx context.Context, to pointer) (bool, error) {
 func (s *Sink) note(ctx context.Context, journal string, keys []string) error {
 	ctx, cancel := context.WithTimeout(ctx, s.config.Timeout)
 	defer cancel()
-	pipe := s.config.Client.TxPipeline()
+	pipe := s.config.Client.Pipeline()
 	pipe.SAdd(ctx, journal, keys)
 	pipe.PExpire(ctx, journal, journalTTL)
 	_, err := pipe.Exec(ctx)

@@ -16,7 +16,7 @@ var (
 	ErrReadOnly    = errors.New("Redis is a replica: it has been failed over, or Client must be pointed at the master")
 	ErrLoading     = errors.New("Redis has restarted and is loading its data")
 	ErrClusterDown = errors.New("the Redis cluster is down: a master without a replica is gone, or slots have no master")
-	ErrRefused     = errors.New("Redis refuses Client: check its user, its password, and that the user may call EVALSHA, EVAL and SCRIPT LOAD on the keys")
+	ErrRefused     = errors.New("Redis refuses Client: check its user, its password, and that the user may do on the keys what docs/redis.md lists (ACL)")
 	ErrTimeout     = errors.New("Redis did not answer in time: it is overloaded or cut off, or Timeout is too short")
 )
 
