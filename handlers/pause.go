@@ -23,7 +23,7 @@ type pause struct {
 type pausedError struct{ until time.Time }
 
 func (e pausedError) Error() string {
-	return fmt.Sprintf("reading pauses until %s: too many records are malformed or from the future (limits.dead_letter_share). See the dead letters; mend the producer, or the mapping in a new generation",
+	return fmt.Sprintf("reading pauses until %s: too many records are malformed or from the future (limits.dead_letter_share). See the dead letters; mend the producer, or the mapping in a new generation. To read on all the same, restart with limits.dead_letter_share=1",
 		e.until.UTC().Format(time.RFC3339))
 }
 

@@ -34,8 +34,12 @@ func Activate(ctx context.Context, s settings.Settings, generation uint32) (Acti
 		return Activation{}, err
 	}
 	defer closeQuietly(client)
-	if active.Generation != generation {
-		next := Activation{generation, 1 + max(active.Epoch, epochIn(ctx, sink)), time.Now().UTC()}
+	shown := epochIn(ctx, sink)
+	if sink != nil && shown.Epoch < 0 {
+		return Activation{}, errors.New("Redis can't be asked which generation it shows; nothing was changed. Check redis.addresses, and try again")
+	}
+	if ahead := shown.Epoch > active.Epoch || shown.Epoch == active.Epoch && shown.Generation != active.Generation; active.Generation != generation || ahead {
+		next := Activation{generation, 1 + max(active.Epoch, shown.Epoch), time.Now().UTC()}
 		if err := announce(s, next); err != nil {
 			return Activation{}, err
 		}
@@ -86,16 +90,16 @@ func closeQuietly(client goredis.UniversalClient) {
 	}
 }
 
-// epochIn returns the epoch that Redis knows of, 0 where it knows none, or can't be asked. It can be ahead of the topic's, if that was made anew.
-func epochIn(ctx context.Context, sink *redis.Sink) int64 {
+// epochIn returns what Redis knows of, epoch 0 where it knows of none, and -1 where it can't be asked. It can be ahead of the topic's, if that was made anew.
+func epochIn(ctx context.Context, sink *redis.Sink) Activation {
 	if sink == nil {
-		return 0
+		return Activation{}
 	}
-	_, epoch, err := sink.ActiveGeneration(ctx)
+	generation, epoch, err := sink.ActiveGeneration(ctx)
 	if err != nil {
-		return 0
+		return Activation{Epoch: -1}
 	}
-	return epoch
+	return Activation{Generation: generation, Epoch: epoch}
 }
 
 // Dropped says what Drop has deleted.

@@ -30,10 +30,7 @@ func ActiveGeneration(ctx context.Context, s settings.Settings) (Activation, err
 	var active Activation
 	err := microbatch.ReadPartition(ctx, s.Connection(), s.GenerationsTopic(), 0, func(r microbatch.Record) error {
 		var a Activation
-		if err := json.Unmarshal(r.Value, &a); err != nil || a.Generation == 0 {
-			return fmt.Errorf("topic %s: the record at offset %d is none of Millrank's: %.100q", s.GenerationsTopic(), r.Offset, r.Value)
-		}
-		if a.Epoch > active.Epoch {
+		if json.Unmarshal(r.Value, &a) == nil && a.Generation > 0 && a.Epoch > active.Epoch { // what else may stand there is none of ours
 			active = a
 		}
 		return nil
@@ -53,7 +50,7 @@ func (g *generations) begin(ctx context.Context) error {
 			return err
 		}
 		defer closeQuietly(client)
-		if err := announce(g.settings, Activation{g.settings.Generation, 1 + epochIn(ctx, sink), time.Now().UTC()}); err != nil {
+		if err := announce(g.settings, Activation{g.settings.Generation, 1 + max(0, epochIn(ctx, sink).Epoch), time.Now().UTC()}); err != nil {
 			return err
 		}
 		active, err = ActiveGeneration(ctx, g.settings) // another one may have been first
@@ -62,6 +59,9 @@ func (g *generations) begin(ctx context.Context) error {
 		}
 	} else if err != nil {
 		return err
+	}
+	if active.Generation != g.settings.Generation {
+		g.logger.Info("warning: readers see another generation than this one; 'millrank activate' switches", watermill.LogFields{"generation": g.settings.Generation, "active": active.Generation})
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()

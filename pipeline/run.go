@@ -123,7 +123,7 @@ func serve(ctx context.Context, s settings.Settings, o Options) (*server, error)
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.HTTP.Address)
 	if err != nil {
-		return nil, fmt.Errorf("http.address %s: %w; give another, or \"\" for no server", s.HTTP.Address, err)
+		return nil, fmt.Errorf("http.address %s: %w; give another one, such as :8081, or an empty text for no server", s.HTTP.Address, err)
 	}
 	w.http = &http.Server{Handler: w, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10}
 	w.ended = make(chan struct{})

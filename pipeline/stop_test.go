@@ -3,9 +3,13 @@ package pipeline_test
 import (
 	"context"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/millrank/millrank/microbatch"
 	"github.com/millrank/millrank/pipeline"
 )
 
@@ -49,5 +53,55 @@ func TestSilentKafka(t *testing.T) {
 	began := time.Now()
 	if _, err := pipeline.ActiveGeneration(ctx, s); err == nil || time.Since(began) > 10*time.Second {
 		t.Errorf("it ended after %v with %v", time.Since(began), err)
+	}
+}
+
+// TestGenerationsBehindRedis: a topic of generations that knows less than Redis does, and holds a record of somebody else's, is mended by the next activation.
+func TestGenerationsBehindRedis(t *testing.T) {
+	e := newEngine(t)
+	if _, err := pipeline.EnsureTopics(t.Context(), e.settings); err != nil {
+		t.Fatal(err)
+	}
+	second := e.settings
+	second.Generation = 2
+	if _, err := pipeline.EnsureTopics(t.Context(), second); err != nil {
+		t.Fatal(err)
+	}
+	begin := func() {
+		t.Helper()
+		p, err := pipeline.New(t.Context(), e.settings, pipeline.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	begin()
+	if a, err := pipeline.Activate(t.Context(), e.settings, 2); err != nil || a.Epoch != 2 {
+		t.Fatalf("activated: %+v, %v", a, err)
+	}
+	if _, err := e.admin().DeleteTopics(t.Context(), "likes.generations"); err != nil {
+		t.Fatal(err)
+	}
+	e.redis.Server().SetError("LOADING it is not there")
+	begin() // it can't know what Redis knows
+	if _, err := pipeline.Activate(t.Context(), e.settings, 1); err == nil || !strings.Contains(err.Error(), "nothing was changed") {
+		t.Errorf("activating while Redis is away: %v", err)
+	}
+	e.redis.Server().SetError("")
+	publisher, err := microbatch.NewPublisher(microbatch.DefaultPublisherConfig(e.settings.Connection()), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer publisher.Close()
+	if err := publisher.Publish("likes.generations", message.NewMessage("", []byte("hello"))); err != nil {
+		t.Fatal(err)
+	}
+	if a, err := pipeline.Activate(t.Context(), e.settings, 1); err != nil || a.Generation != 1 || a.Epoch != 3 {
+		t.Errorf("activated: %+v, %v; want generation 1, epoch 3", a, err)
+	}
+	if _, err := pipeline.Drop(t.Context(), e.settings, 2); err != nil {
+		t.Errorf("dropping the other one: %v", err)
 	}
 }

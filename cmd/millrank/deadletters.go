@@ -22,7 +22,7 @@ import (
 
 func (a *app) deadLettersCommand() *cobra.Command {
 	parent := &cobra.Command{
-		Use: "dead-letters", Short: "Look at what was not counted, and replay it", GroupID: "mend",
+		Use: "dead-letters", Short: "Look at what was not counted, and replay it", GroupID: "mend", Args: cobra.ArbitraryArgs, RunE: needsCommand,
 		Long: `What was not counted is in the dead-letter topic, byte for byte, with the reason:
 
   malformed  it can't be read, or a field is missing or out of range: the error says which

@@ -76,7 +76,7 @@ func (a *app) deadLettersListCommand() *cobra.Command {
 	var f letterFilter
 	limit := 50
 	c := &cobra.Command{
-		Use: "list", Short: "List dead letters, the newest last", Args: cobra.NoArgs,
+		Use: "list", Short: "List dead letters, the newest last", Args: noArgs,
 		Long: `Lists dead letters: when each was published, why, where its record was, its time and how late it was, and what is wrong with it. Only the newest are shown, as
 many as --limit says; how many there are is said, too. The topic is read through, so that --since makes it quick.`,
 		Example: `  millrank dead-letters list

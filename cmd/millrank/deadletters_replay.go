@@ -33,7 +33,7 @@ type replayOptions struct {
 func (a *app) deadLettersReplayCommand() *cobra.Command {
 	var o replayOptions
 	c := &cobra.Command{
-		Use: "replay", Short: "Publish dead letters' records again", Args: cobra.NoArgs,
+		Use: "replay", Short: "Publish dead letters' records again", Args: noArgs,
 		Long: `Publishes the records of dead letters again, as new records: key, value and headers as they were, and one header more, millrank.replay-of, which says
 topic/partition/offset of the original. Back into the source they go to the partition that they came from, since an event ID is only known as a repeat there.
 

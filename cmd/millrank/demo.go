@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -19,7 +20,7 @@ import (
 func (a *app) demoCommand() *cobra.Command {
 	o := demo.Options{In: a.in, Out: a.out}
 	c := &cobra.Command{
-		Use: "demo", Short: "See it work on real data, with nothing installed", Args: cobra.NoArgs, GroupID: "start",
+		Use: "demo", Short: "See it work on real data, with nothing installed", Args: noArgs, GroupID: "start",
 		Long: `Runs all of Millrank in this process, with an embedded Kafka, Redis and ClickHouse, on two real data sets: the edits of Wikipedia on 12 September 2015,
 and a year of sales of a UK web shop, with cancellations. They are sent out of order, some of them twice, with late, future and broken records
 in between. Leaderboards are shown as they change. At the end every list is compared with the known answers, and the result is said.
@@ -31,6 +32,9 @@ ClickHouse's engine is fetched by npm (160 MB), once, into the user's cache fold
 		Example: `  millrank demo
   MILLRANK_DEMO_EXIT=1 millrank demo --json`,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if o.Lasts <= 0 {
+				return usage(fmt.Errorf("--lasts %v: give a duration above 0, such as 30s", o.Lasts))
+			}
 			ctx, quit := context.WithCancel(c.Context())
 			defer quit()
 			o.Quit = quit

@@ -87,6 +87,27 @@ func generationOf(text string) (uint32, error) {
 	return uint32(n), nil
 }
 
+// noArgs is cobra.NoArgs with the exit code of a wrong command line.
+func noArgs(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usage(fmt.Errorf("%q is one word too much\nUsage: %s", args[0], c.UseLine()))
+	}
+	return nil
+}
+
+// needsCommand is what a command does that only has others below it.
+func needsCommand(c *cobra.Command, args []string) error {
+	var names []string
+	for _, below := range c.Commands() {
+		names = append(names, below.Name())
+	}
+	what := "which one?"
+	if len(args) > 0 {
+		what = fmt.Sprintf("there is no %q.", args[0])
+	}
+	return usage(fmt.Errorf("%s: %s There is %s; see '%s --help'", c.CommandPath(), what, join(names), c.CommandPath()))
+}
+
 // exactArgs is cobra.ExactArgs with the exit code of a wrong command line.
 func exactArgs(n int) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {

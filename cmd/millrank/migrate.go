@@ -11,7 +11,7 @@ import (
 
 func (a *app) migrateCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use: "migrate", Short: "Bring ClickHouse's schema up to date", Args: cobra.NoArgs, GroupID: "start",
+		Use: "migrate", Short: "Bring ClickHouse's schema up to date", Args: noArgs, GroupID: "start",
 		Long: `Creates the database, tables and views of the history in ClickHouse, or brings them up to date: what is missing is applied, in order. It can be called again,
 and by several at the same time.
 

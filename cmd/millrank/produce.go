@@ -219,6 +219,10 @@ func produced(r feed.Report, err error, c feed.Config, pipe bool) error {
 
 // showReport writes the report, and warnings of what in it is likely not meant.
 func (a *app) showReport(r feed.Report) error {
+	if r.EndTime != nil && r.EndTime.After(time.Now()) {
+		a.tellf("warning: all partitions were told that time is past %s, so that all windows close. What is sent from now on, of before that, will be late; --no-end leaves that out",
+			r.EndTime.UTC().Format(time.DateTime))
+	}
 	for _, note := range r.Notes {
 		a.tellf("warning: %s", note)
 	}

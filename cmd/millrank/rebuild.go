@@ -11,10 +11,10 @@ import (
 )
 
 func (a *app) rebuildCommand() *cobra.Command {
-	parent := &cobra.Command{Use: "rebuild", Short: "Fill a store in anew", GroupID: "mend"}
+	parent := &cobra.Command{Use: "rebuild", Short: "Fill a store in anew", GroupID: "mend", Args: cobra.ArbitraryArgs, RunE: needsCommand}
 	var wait time.Duration
 	c := &cobra.Command{
-		Use: "redis", Short: "Write all leaderboards to Redis once more", Args: cobra.NoArgs,
+		Use: "redis", Short: "Write all leaderboards to Redis once more", Args: noArgs,
 		Long: `Has the running processes write all leaderboards to Redis once more: windows that can still change, and the final ones that the rankings topic holds.
 
 They do so by themselves when Redis was emptied, restarted without its data, or replaced by an older copy. This is for when somebody has changed or deleted

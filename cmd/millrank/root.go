@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 
+	goredis "github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
@@ -52,6 +53,7 @@ type app struct {
 // execute runs the command line, and returns the exit code.
 func execute(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
 	a := &app{in: in, out: out, err: errs}
+	goredis.SetLogger(silent{}) // what matters comes as errors, and is logged by us
 	root := a.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -80,6 +82,17 @@ Look at a board:                         millrank top --watch
 Exit codes: 0 it worked; 1 it didn't; 2 the command line or the settings are wrong; 3 the demo's lists differ from the answers;
 4 a stop took longer than shutdown_timeout (nothing is lost).`,
 		SilenceUsage: true, SilenceErrors: true,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return c.Help()
+			}
+			known := c.SuggestionsFor(args[0])
+			if len(known) == 0 {
+				known = []string{"--help"}
+			}
+			return usage(fmt.Errorf("there is no command %q; try 'millrank %s'", args[0], known[0]))
+		},
 	}
 	root.SetIn(a.in)
 	root.SetOut(a.out)
@@ -118,6 +131,12 @@ func (a *app) load() (settings.Settings, error) {
 func (a *app) jsonFlag(c *cobra.Command) {
 	c.Flags().BoolVar(&a.json, "json", false, "write JSON, for programs")
 }
+
+// silent is a logger for libraries that would write beside ours.
+type silent struct{}
+
+// Printf writes nothing.
+func (silent) Printf(context.Context, string, ...any) {}
 
 // terminal reports whether a stream is a terminal that shows colours.
 func terminal(stream any) bool {

@@ -15,7 +15,7 @@ import (
 func (a *app) runCommand() *cobra.Command {
 	var chosen []string
 	c := &cobra.Command{
-		Use: "run", Short: "Count events and keep leaderboards, until it is told to stop", Args: cobra.NoArgs, GroupID: "run",
+		Use: "run", Short: "Count events and keep leaderboards, until it is told to stop", Args: noArgs, GroupID: "run",
 		Long: `Runs the engine: it reads the source topic as a member of a consumer group, counts, ranks, writes leaderboards to Redis, and the history to ClickHouse.
 
 Start as many processes as you like: they share the partitions. It creates the internal topics that are missing, but not the source's. It can be

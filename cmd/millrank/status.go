@@ -23,7 +23,7 @@ type statusOptions struct {
 func (a *app) statusCommand() *cobra.Command {
 	var o statusOptions
 	c := &cobra.Command{
-		Use: "status", Short: "Say how far it is, and which partition holds time back", Args: cobra.NoArgs, GroupID: "look",
+		Use: "status", Short: "Say how far it is, and which partition holds time back", Args: noArgs, GroupID: "look",
 		Long: `Says in a sentence whether all is well, and if not, what is wrong and what to do. Below that, for each partition of the source: how many records are
 still to be counted, its watermark and how far that is behind the others', whether it is idle, how many records a restart would read again, and who owns it; and
 the same for the internal topics, the consumer groups, and what became of records.

@@ -29,7 +29,7 @@ type topOptions struct {
 func (a *app) topCommand() *cobra.Command {
 	var o topOptions
 	c := &cobra.Command{
-		Use: "top", Short: "Show a leaderboard", Args: cobra.NoArgs, GroupID: "look",
+		Use: "top", Short: "Show a leaderboard", Args: noArgs, GroupID: "look",
 		Long: `Shows a leaderboard out of Redis: rank, item, score; and below it what is to be known of it: which window that is, whether it is final, whether it is exact or
 off by at most how much, how far time had come, and how many events were dropped as duplicates or came too late. List and facts are of one moment.
 

@@ -23,7 +23,7 @@ type topicLine struct {
 func (a *app) topicsCommand() *cobra.Command {
 	var look bool
 	c := &cobra.Command{
-		Use: "topics", Short: "Create the topics that are missing, and check all", Args: cobra.NoArgs, GroupID: "start",
+		Use: "topics", Short: "Create the topics that are missing, and check all", Args: noArgs, GroupID: "start",
 		Long: `Creates the topics that Millrank writes, where they are missing: updates and rankings of this generation, generations, and dead letters. Checks
 them and the source topic: partitions, retention, compaction, timestamps, message size. Nothing that exists is changed; what must be is said, with the
 command of Kafka's own tools that does it.

@@ -25,7 +25,7 @@ func (a *app) validateCommand() *cobra.Command {
 	traffic := settings.DefaultTraffic()
 	var example, schema bool
 	c := &cobra.Command{
-		Use: "validate", Short: "Check the settings, and say what they cost; or write an example", Args: cobra.NoArgs, GroupID: "start",
+		Use: "validate", Short: "Check the settings, and say what they cost; or write an example", Args: noArgs, GroupID: "start",
 		Long: `Checks the settings: the file (--config), the environment (MILLRANK_...) and --set, as all commands read them. It reaches no server.
 
 If something is wrong, it says all of it at once, with file, line, setting and what is allowed, and ends with 2. If nothing is, it says what the settings

@@ -21,7 +21,7 @@ type build struct {
 
 func (a *app) versionCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use: "version", Short: "Say which version this is", Args: cobra.NoArgs, GroupID: "look",
+		Use: "version", Short: "Say which version this is", Args: noArgs, GroupID: "look",
 		RunE: func(*cobra.Command, []string) error {
 			b := thisBuild()
 			if a.json {

@@ -79,7 +79,11 @@ func Run(ctx context.Context, o Options) (results []Result, err error) {
 			err = failed // whatever else there is comes of it
 		}
 	}()
-	if results, err = w.play(running); err != nil || o.Exit || running.Err() != nil {
+	results, err = w.play(running)
+	if ctx.Err() != nil {
+		return nil, nil // it was told to end
+	}
+	if err != nil || o.Exit || running.Err() != nil {
 		return results, err
 	}
 	w.invite()
@@ -101,7 +105,7 @@ func newWorld(ctx context.Context, o Options) (*world, error) {
 
 func (w *world) open(ctx context.Context) (err error) {
 	if w.kafka, err = embedded.StartKafka(embedded.KafkaOptions{Ports: []int{w.options.Kafka}}); err != nil {
-		return err
+		return fmt.Errorf("%w; choose another with --kafka-port", err)
 	}
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(w.options.Redis))
 	if w.redis, err = embedded.StartRedis(embedded.RedisOptions{Address: address, Clock: true}); err != nil {

@@ -137,7 +137,7 @@ type Topic struct {
 
 // DeadLetters is the dead-letter topic, which all generations share.
 type DeadLetters struct {
-	Name            string   `yaml:"name" validate:"omitempty,topic" doc:"Its name. Empty: <source.topic>.dead-letters"`
+	Name            string   `yaml:"name" validate:"omitempty,topic" doc:"Its name. Empty: <source.topic>.dead-letters. All generations share it; another stream (name) over the same source topic needs one of its own, or they count each other's late events"`
 	Partitions      int      `yaml:"partitions" validate:"min=1,max=32768" doc:"How many, when it is created"`
 	Retention       Duration `yaml:"retention" validate:"duration_min=0s" doc:"How long they are kept, when it is created. 0: the brokers' default"`
 	MaxMessageBytes Bytes    `yaml:"max_message_bytes" validate:"min=1024,max=67108864" doc:"The largest dead letter: a record of the source with its headers must fit (max.message.bytes)"`
@@ -202,7 +202,7 @@ type Limits struct {
 	BatchBytes      Bytes    `yaml:"batch_bytes" validate:"min=1024,max=1073741824" doc:"Bytes that are read together"`
 	PendingCells    int      `yaml:"pending_cells" validate:"min=1000" doc:"When so many cells of a partition wait for Kafka, reading stops until there are fewer"`
 	PendingLists    int      `yaml:"pending_lists" validate:"min=100" doc:"When so many lists of a partition wait for Kafka or Redis, reading stops until there are fewer"`
-	DeadLetterShare float64  `yaml:"dead_letter_share" validate:"min=0,max=1" doc:"When more than this share of a partition's records is malformed or from the future, its reading pauses: a producer or the mapping is broken, and the dead letters would fill up. 0 or 1: never"`
+	DeadLetterShare float64  `yaml:"dead_letter_share" validate:"min=0,max=1" doc:"When more than this share of a partition's records is malformed or from the future, its reading pauses: a producer or the mapping is broken, and the dead letters would fill up. It then tries a batch now and then; after the producer is mended, a restart with 1 reads what is bad at full speed. 0 or 1: never"`
 	DeadLetterMin   int      `yaml:"dead_letter_min" validate:"min=1" doc:"The share is taken over so many records at least"`
 	DeadLetterPause Duration `yaml:"dead_letter_pause" validate:"duration_min=1s" doc:"How long reading pauses before it tries again, with one batch"`
 }
