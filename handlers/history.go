@@ -18,7 +18,8 @@ import (
 type recorder[R any] struct {
 	hop
 	rows    waiting[R]
-	flying  []R // being written, or to be written again
+	flying  []R  // being written, or to be written again
+	missed  bool // a flush was due meanwhile
 	breaker breaker
 	write   func(ctx context.Context, rows []R) error
 }
@@ -70,7 +71,7 @@ func (r *recorder[R]) pending() (rows int, urgent bool) { return len(r.flying) +
 
 // begin gives all rows to the store. Where there are none, there is still an offset to commit.
 func (r *recorder[R]) begin(give func(lane, entries int, send func() error)) {
-	if r.told[0].busy {
+	if r.missed = r.told[0].busy; r.missed {
 		return
 	}
 	rows := r.rows.give()
@@ -91,7 +92,9 @@ func (r *recorder[R]) acked(int) {
 	r.lands(0, true)
 	r.rows.reuse(r.flying)
 	r.flying = nil
-	r.hasten()
+	if r.hasten(); r.missed {
+		r.flushAt = r.now()
+	}
 }
 
 // failed has the rows written again as soon as the lane has rested.

@@ -180,6 +180,22 @@ func TestCellsSoonByTimer(t *testing.T) {
 	}
 }
 
+// TestCellsMissed: a flush that is due while another is under way follows that one.
+func TestCellsMissed(t *testing.T) {
+	t.Parallel()
+	w := newCellsWorld(t, nil)
+	goOn := make(chan struct{})
+	w.to.do(func(int, []handlers.CellRow) (bool, error) { <-goOn; return true, nil })
+	w.send(1, 0, cell("a", 1))
+	w.clock.add(10 * time.Second)
+	eventually(t, "it is being written", func() bool { _, tries := w.to.count(); return tries == 1 })
+	w.send(2, 0, cell("b", 2))
+	w.clock.add(10 * time.Second)
+	w.quiet(0)
+	close(goOn)
+	w.expect(2, "b=2@2")
+}
+
 // TestCellsOvertaken: rows whose write has failed are written again, but not over newer ones that came meanwhile.
 func TestCellsOvertaken(t *testing.T) {
 	t.Parallel()
