@@ -76,8 +76,14 @@ func (p *Pipeline) doing(name string) (state, reason string) {
 		if breaker == "open" {
 			return waiting, store + " can't be written to; the log says why. Lists are kept, and written when it is back"
 		}
-	case settings.HistoryCells:
-		if _, breaker := p.historyCells.Status(); breaker == "open" {
+	case settings.HistoryCells, settings.HistoryDeadLetters:
+		var breaker string
+		if name == settings.HistoryCells {
+			_, breaker = p.historyCells.Status()
+		} else {
+			_, breaker = p.historyLetters.Status()
+		}
+		if breaker == "open" {
 			return waiting, "ClickHouse can't be written to; the log says why. Nothing is committed, and all is written when it is back"
 		}
 	}
