@@ -103,7 +103,7 @@ race-chain: ## Run the short tests of the whole chain under the race detector: 3
 	@$(MAKE) --no-print-directory race RACE_PKGS=./test/chain
 
 .PHONY: mutants
-mutants: ## Break the core in all known ways (MUTANTS), and check that the tests see each of them: 9 minutes
+mutants: ## Break the core in all known ways (MUTANTS), and check that the tests see each of them: 11 minutes
 	$(STAGE) 'mutants' go test -run 'TestSnippets|TestJudge|TestMutants/(control|$(MUTANTS))' -timeout 30m ./internal/mutants -count=1 -v
 
 .PHONY: sim

@@ -77,6 +77,9 @@ func drawKnobs(rng *rand.Rand) Knobs {
 // drawRecords draws short logs: of the plain generator, whose times begin at the epoch, or of the one that aims at every edge.
 func drawRecords(rng *rand.Rand, k *Knobs) [][]sim.Record {
 	partitions, n := pick(rng, 1, 1, 1, 2, 2, 3), pick(rng, 3, 10, 20, 30, 45)
+	if rng.IntN(25) == 0 {
+		n = 150
+	}
 	if k.Dimensions == 1 && rng.IntN(2) == 0 {
 		logs := make([][]sim.Record, 0, partitions)
 		for range partitions {
