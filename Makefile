@@ -26,9 +26,9 @@ RACE_PKGS  ?= ./event ./watermark ./wire ./sinks/... ./microbatch ./handlers ./p
 
 STAGE := @scripts/stage.sh
 GOLANGCI_LINT := go tool -modfile=golangci-lint.mod golangci-lint
-# Packages whose tests run against servers: one package at a time, since some measure how long things take.
-SERVER_PKGS = ./internal/embedded/... ./internal/apachekafka ./internal/redisserver ./internal/kafkaclient ./internal/logread ./internal/feed ./internal/progress \
-	./sinks/... ./microbatch ./handlers ./pipeline/... ./cmd/... ./test/... ./bench/...
+# Packages whose tests run against servers: two at a time, and one at a time those that measure how long things take.
+STORE_PKGS  = ./internal/embedded/... ./internal/apachekafka ./internal/redisserver ./internal/kafkaclient ./internal/logread ./internal/feed ./sinks/... ./pipeline/settings ./cmd/...
+SERVER_PKGS = ./internal/progress ./microbatch ./handlers ./pipeline ./test/... ./bench/...
 # All other packages but the two that have a stage of their own.
 PKGS = $$(go list ./... | grep -vE '/(internal/(lint|mutants|embedded/?.*|apachekafka|redisserver|kafkaclient|logread|feed|progress)|sinks/.*|microbatch|handlers|pipeline/?.*|cmd/.*|test/.*|bench/.*)$$')
 GO_FILES = $$(find . -name '.?*' -prune -o -name '*.go' -print)
@@ -54,7 +54,7 @@ deps: ## Install what the tests need and this machine lacks; says first what and
 	@scripts/deps.sh
 
 .PHONY: test
-test: deps fmt-check rules vet test-unit test-servers lint race ## Run all checks and tests, after `deps`; CI also runs the demo, e2e, race-chain and mutants
+test: deps fmt-check rules vet test-unit test-servers lint ## Run all checks and tests, after `deps`; CI also runs the demo, e2e, race, race-chain and mutants
 	@echo 'make test: all stages passed'
 
 .PHONY: fmt
@@ -88,6 +88,7 @@ test-unit: ## Run unit, script and property tests, and the fuzz seeds
 
 .PHONY: test-servers
 test-servers: ## Run the tests against Kafka and Redis: the embedded ones, and real servers
+	$(STAGE) 'tests of servers and stores' go test -count=1 -p 2 -timeout 15m $(STORE_PKGS)
 	$(STAGE) 'tests against servers' go test -count=1 -p 1 -timeout 15m $(SERVER_PKGS)
 
 .PHONY: e2e

@@ -23,7 +23,8 @@ func ReadPartition(ctx context.Context, c Connection, topic string, partition in
 	config.ChannelBufferSize = 1 // records can be large, and take slow
 	line := newLifeline(config.Net.DialTimeout)
 	line.serve(config)
-	defer context.AfterFunc(ctx, line.cut)() // else a broker that says nothing would be waited for
+	done := context.AfterFunc(ctx, line.cut) // else a broker that says nothing would be waited for
+	defer done()
 	err = readPartition(ctx, c, config, topic, partition, take)
 	if err != nil && ctx.Err() != nil {
 		return context.Cause(ctx)

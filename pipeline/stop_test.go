@@ -17,7 +17,7 @@ import (
 func TestStopAtStart(t *testing.T) {
 	e := newEngine(t, "shutdown_timeout=20s")
 	for i := range 30 {
-		ctx, stop := context.WithCancel(context.Background())
+		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		began := time.Now()
 		go func() { ended <- pipeline.Run(ctx, e.settings, pipeline.Options{}) }()
@@ -39,12 +39,16 @@ func TestSilentKafka(t *testing.T) {
 	}
 	defer l.Close()
 	go func() {
+		var held []net.Conn
 		for {
 			c, err := l.Accept()
 			if err != nil {
-				return
+				break
 			}
-			defer c.Close()
+			held = append(held, c)
+		}
+		for _, c := range held {
+			_ = c.Close()
 		}
 	}()
 	s := load(t, "name=likes", "source.topic=likes", "kafka.bootstrap_servers="+l.Addr().String(), "topics.replication_factor=1", "boards=[{name: likes, window: 1h, k: 10}]")

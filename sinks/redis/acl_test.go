@@ -29,7 +29,7 @@ func TestACL(t *testing.T) {
 	}
 	ctx := t.Context()
 	rules := []any{"ACL", "SETUSER", "millrank", "on", ">secret"}
-	for _, rule := range strings.Fields(strings.ReplaceAll(found[1], "shop:", "acl:")) {
+	for rule := range strings.FieldsSeq(strings.ReplaceAll(found[1], "shop:", "acl:")) {
 		rules = append(rules, rule)
 	}
 	if err := admin.Do(ctx, rules...).Err(); err != nil {
