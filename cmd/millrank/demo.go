@@ -37,7 +37,7 @@ ClickHouse's engine is fetched by npm (160 MB), once, into the user's cache fold
 			}
 			ctx, quit := context.WithCancel(c.Context())
 			defer quit()
-			o.Quit = quit
+			o.Quit, o.Program = quit, os.Args[0]
 			o.Exit = o.Exit || os.Getenv("MILLRANK_DEMO_EXIT") == "1"
 			o.Terminal = terminal(a.out) && terminal(a.in) && !a.json
 			if a.json {

@@ -101,8 +101,12 @@ func (h *history) read(ctx context.Context, v topView) (*topShown, error) {
 	err := h.conn.QueryRow(ctx, query, args...).Scan(&start, &end, &items, &scores, &shown.Final, &shown.Exact, &offBy, &shown.Revision, &watermark, &written, &shown.Dups)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
+		window := v.window
+		if window == windowAt {
+			window = v.start.UTC().Format(time.DateTime)
+		}
 		return nil, fmt.Errorf("there is no such list in ClickHouse: board %s, %s, window %s. Interim lists come every flush.history (%v); 'millrank status --from clickhouse' says what there is",
-			v.board.Name, topOfGroup(shown.By, shown.Group), v.window, h.settings.Flush.History)
+			v.board.Name, topOfGroup(shown.By, shown.Group), window, h.settings.Flush.History)
 	case err != nil:
 		return nil, h.unreadable(err)
 	}

@@ -4,6 +4,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,8 +37,9 @@ type Options struct {
 	ClickHouse int  // port; 0: any free one
 	NoHistory  bool // without ClickHouse
 
-	Logger *slog.Logger
-	Quit   func() // called on q and Ctrl-C, where a terminal gives them as keys
+	Logger  *slog.Logger
+	Program string // how it was called, for the commands that it suggests
+	Quit    func() // called on q and Ctrl-C, where a terminal gives them as keys
 }
 
 // ErrDiffers is the error of lists that are not what they should be.
@@ -230,16 +232,16 @@ func (w *world) report(results []Result, took time.Duration) error {
 
 // invite says what can be looked at.
 func (w *world) invite() {
-	a, b := w.streams[0], w.streams[1]
+	a, b, program := w.streams[0], w.streams[1], cmp.Or(w.options.Program, "millrank")
 	host, port, _ := net.SplitHostPort(w.redis.Addr()) // it listens there
 	_ = host
 	w.sayf(`
 Everything stays up until Ctrl-C. Kafka: %s. Redis: %s. Try, in another terminal:
 
   redis-cli -p %s zrevrange %sglobal:top_k:%s:final 0 9 withscores
-  millrank top -c %s --board %s --watch
-  millrank status -c %s
-`, w.kafka.Brokers()[0], w.redis.Addr(), port, b.settings.Redis.Prefix, b.shown, a.file, a.shown, b.file)
+  %s top -c %s --board %s --watch
+  %s status -c %s
+`, w.kafka.Brokers()[0], w.redis.Addr(), port, b.settings.Redis.Prefix, b.shown, program, a.file, a.shown, program, b.file)
 	if w.clickhouse != nil {
 		w.sayf(`
 The history is in ClickHouse, %s: in a browser, or

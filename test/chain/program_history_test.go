@@ -5,10 +5,12 @@ package chain_test
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -236,6 +238,7 @@ func TestHistory(t *testing.T) {
 			w.close()
 			want := w.answers(name)
 			w.checkHistory(want)
+			w.checkCommands(want)
 			if code := second.term(25 * time.Second); code != 0 {
 				t.Errorf("exit code %d after SIGTERM, want 0", code)
 			}
@@ -253,6 +256,42 @@ func TestHistory(t *testing.T) {
 				w.reprocess(server, want)
 			}
 		})
+	}
+}
+
+// checkCommands has the program show the history.
+func (w *historyWorld) checkCommands(want answers) {
+	w.t.Helper()
+	out, err := millrank(w.t, "status", "--config", w.file, "--from", "clickhouse", "--json")
+	var status struct {
+		Boards []struct{ Lists, Final int }
+	}
+	if e := json.Unmarshal([]byte(out), &status); err != nil || e != nil {
+		w.t.Fatalf("status: %v %v\n%s", err, e, out)
+	}
+	n := 0
+	for _, b := range status.Boards {
+		if n += b.Lists; b.Lists != b.Final {
+			w.t.Errorf("status: %d lists of a board, %d final", b.Lists, b.Final)
+		}
+	}
+	if n != len(want) {
+		w.t.Errorf("status: %d lists, want %d", n, len(want))
+	}
+	shown := 0
+	for _, r := range want {
+		if r.By == "" || len(r.Entries) < 3 {
+			continue
+		}
+		if shown++; shown > 3 {
+			return
+		}
+		out, err := millrank(w.t, "top", "--config", w.file, "--from", "clickhouse", "--json", "--board", r.Board, "--region", r.Group.Values()[0],
+			"--window", time.UnixMilli(r.Start).UTC().Format(time.RFC3339))
+		var top struct{ Items []event.Entry }
+		if e := json.Unmarshal([]byte(out), &top); err != nil || e != nil || !slices.Equal(top.Items, r.Entries) {
+			w.t.Errorf("top of %v: %v %v, want %v\n%s", r.ListKey, err, e, r.Entries, out)
+		}
 	}
 }
 
