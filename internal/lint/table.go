@@ -48,9 +48,10 @@ func Rooms() []Room {
 		}},
 		{Path: "internal/embedded/chdb", Outside: []string{"github.com/ebitengine/purego", "golang.org/x/sys"}},
 		{Path: "internal/embedded/chdb/fetch", Own: []string{"internal/embedded/chdb"}},
-		{Path: "internal/embedded/clickhousetest", Own: []string{"internal/embedded", "internal/embedded/chdb"}},
-		{Path: "internal/apachekafka", Own: []string{"internal/embedded"}, Outside: []string{"github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm"}},
-		{Path: "internal/redisserver", Outside: []string{"github.com/redis/go-redis/v9"}},
+		{Path: "internal/testserver"},
+		{Path: "internal/embedded/clickhousetest", Own: []string{"internal/embedded", "internal/embedded/chdb", "internal/testserver"}},
+		{Path: "internal/apachekafka", Own: []string{"internal/embedded", "internal/testserver"}, Outside: []string{"github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm"}},
+		{Path: "internal/redisserver", Own: []string{"internal/testserver"}, Outside: []string{"github.com/redis/go-redis/v9"}},
 		{Path: "pipeline/settings", Own: []string{"event", "operators", "microbatch"}, Outside: []string{
 			"github.com/redis/go-redis/v9", "github.com/ClickHouse/clickhouse-go/v2", "github.com/knadh/koanf", "github.com/goccy/go-yaml", "github.com/go-playground/validator/v10", "github.com/invopop/jsonschema", "github.com/dustin/go-humanize",
 		}},

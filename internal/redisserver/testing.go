@@ -1,23 +1,16 @@
 package redisserver
 
 import (
-	"fmt"
-	"os"
 	"testing"
+
+	"github.com/millrank/millrank/internal/testserver"
 )
 
 // Require skips the test, loudly, if this machine has no Redis server; in CI, where everything must be there, it fails it.
 func Require(tb testing.TB) {
 	tb.Helper()
 	_, err := Find()
-	switch {
-	case err == nil:
-	case os.Getenv("CI") == "true":
-		tb.Fatal(err)
-	default:
-		fmt.Fprintf(os.Stderr, "\n*** NOT TESTED: %s: %v\n\n", tb.Name(), err)
-		tb.Skip(err)
-	}
+	testserver.Require(tb, err)
 }
 
 // StartTest starts a server for one test, and closes it with the test. Where the test fails, it logs the end of
