@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/ThreeDotsLabs/watermill/message"
+
 	"github.com/millrank/millrank/microbatch"
 )
 
@@ -45,6 +47,24 @@ func (c *claims[S]) of(claim *microbatch.Claim, begin func(*microbatch.Claim) (S
 	})
 	return k.value, k.err
 }
+
+// handler is what takes a claim's messages.
+type handler interface{ handle(*message.Message) error }
+
+// handleOf has a message handled by what is kept of its claim, made for its first message.
+func handleOf[S handler](c *claims[S], msg *message.Message, begin func(*microbatch.Claim) (S, error)) error {
+	claim, ok := microbatch.ClaimOf(msg.Context())
+	if !ok {
+		return errNoClaim
+	}
+	s, err := c.of(claim, begin)
+	if err != nil {
+		return err
+	}
+	return s.handle(msg)
+}
+
+var errNoClaim = errors.New("this message is not from a microbatch.Subscriber, whose offsets this handler needs")
 
 var errNotBegun = errors.New("a panic when the partition was to be begun; it is being given back")
 

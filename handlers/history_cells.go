@@ -124,17 +124,7 @@ func (c *Cells) AddTo(router *message.Router, updatesTopic string, updates messa
 // doesn't wait for the store, unless too many rows are pending; only what is written is committed.
 //
 // An error means that the same message must come again: nothing is lost by that.
-func (c *Cells) Handle(msg *message.Message) error {
-	claim, ok := microbatch.ClaimOf(msg.Context())
-	if !ok {
-		return errNoClaim
-	}
-	s, err := c.shards.of(claim, c.newShard)
-	if err != nil {
-		return err
-	}
-	return s.handle(msg)
-}
+func (c *Cells) Handle(msg *message.Message) error { return handleOf(&c.shards, msg, c.newShard) }
 
 // Status returns how far each shard is that this process owns, in the order of their partitions; and how the store's circuit breaker stands: closed (it
 // writes), half-open or open.

@@ -110,17 +110,7 @@ func (l *Letters) AddTo(router *message.Router, deadLettersTopic string, letters
 // doesn't wait for the store, unless too many rows are pending; only what is written is committed.
 //
 // An error means that the same message must come again: nothing is lost by that.
-func (l *Letters) Handle(msg *message.Message) error {
-	claim, ok := microbatch.ClaimOf(msg.Context())
-	if !ok {
-		return errNoClaim
-	}
-	p, err := l.parts.of(claim, l.newPart)
-	if err != nil {
-		return err
-	}
-	return p.handle(msg)
-}
+func (l *Letters) Handle(msg *message.Message) error { return handleOf(&l.parts, msg, l.newPart) }
 
 // Status returns how far each partition is that this process owns, in their order; and how the store's circuit breaker stands: closed (it
 // writes), half-open or open.

@@ -138,17 +138,7 @@ func (l *Leaderboard) AddTo(router *message.Router, rankingsTopic string, rankin
 // microbatch.Subscriber. It doesn't wait for the store, unless too many lists are pending; only what is written is committed.
 //
 // An error means that the same message must come again: nothing is lost by that.
-func (l *Leaderboard) Handle(msg *message.Message) error {
-	claim, ok := microbatch.ClaimOf(msg.Context())
-	if !ok {
-		return errNoClaim
-	}
-	p, err := l.parts.of(claim, l.newPart)
-	if err != nil {
-		return err
-	}
-	return p.handle(msg)
-}
+func (l *Leaderboard) Handle(msg *message.Message) error { return handleOf(&l.parts, msg, l.newPart) }
 
 // part is what Leaderboard keeps of one claim.
 type part struct {

@@ -107,19 +107,7 @@ func (r *Rank) AddTo(router *message.Router, updatesTopic string, updates messag
 // It doesn't wait until rankings have arrived, unless too many are pending; only what has arrived is committed.
 //
 // An error means that the same message must come again: nothing is lost by that.
-func (r *Rank) Handle(msg *message.Message) error {
-	claim, ok := microbatch.ClaimOf(msg.Context())
-	if !ok {
-		return errNoClaim
-	}
-	s, err := r.shards.of(claim, r.newShard)
-	if err != nil {
-		return err
-	}
-	return s.handle(msg)
-}
-
-var errNoClaim = errors.New("this message is not from a microbatch.Subscriber, whose offsets this handler needs")
+func (r *Rank) Handle(msg *message.Message) error { return handleOf(&r.shards, msg, r.newShard) }
 
 // shard is what Rank keeps of one claim.
 type shard struct {
