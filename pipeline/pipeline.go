@@ -289,15 +289,6 @@ func (p *Pipeline) AddTo(router *message.Router) {
 	}
 }
 
-// Rebuild writes all lists to Redis once more: those of kept windows, and the final ones that the rankings topic holds. It returns how many of the latter
-// there were.
-func (p *Pipeline) Rebuild(ctx context.Context) (lists int, err error) {
-	if p.leaderboard == nil {
-		return 0, errors.New("this process has no leaderboard handler")
-	}
-	return p.leaderboard.RebuildRedis(ctx)
-}
-
 // Close ends what the pipeline has opened. Call it after the router has been closed.
 func (p *Pipeline) Close() error {
 	var errs []error

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/ThreeDotsLabs/watermill"
-
 	"github.com/millrank/millrank/pipeline/settings"
 )
 
@@ -21,11 +19,11 @@ func RebuildRedis(ctx context.Context, s settings.Settings, wait time.Duration, 
 	if err != nil {
 		return 0, err
 	}
-	client, sink, err := openRedis(s, func() (uint32, int64) { return active.Generation, active.Epoch }, watermill.NopLogger{})
+	client, sink, err := openRedisOf(s, &active)
 	if err != nil {
 		return 0, err
 	}
-	defer func() { _ = client.Close() }()
+	defer closeQuietly(client)
 	all := s.Topics.Rankings.Partitions
 	if err := sink.Lose(ctx, all); err != nil {
 		return 0, fmt.Errorf("Redis: %w", err)

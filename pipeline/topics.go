@@ -26,12 +26,11 @@ func EnsureTopics(ctx context.Context, s settings.Settings) ([]microbatch.Warnin
 func ensureTopics(ctx context.Context, s settings.Settings) (topicsFound, error) {
 	connection := s.Connection()
 	topics := Topics(s)
-	letters, err := microbatch.Describe(ctx, connection, s.DeadLettersTopic())
+	_, err := microbatch.Describe(ctx, connection, s.DeadLettersTopic())
 	switch {
 	case err == nil: // other generations may have made it, with another number of partitions
 		topics[len(topics)-1].Existing = true
 		topics[len(topics)-1].Partitions = 0
-		_ = letters
 	case !errors.Is(err, microbatch.ErrNoTopic):
 		return topicsFound{}, err
 	}
@@ -49,19 +48,20 @@ func ensureTopics(ctx context.Context, s settings.Settings) (topicsFound, error)
 // Topics returns what a stream's topics must be like: the source, updates, rankings, generations and, last, dead letters.
 func Topics(s settings.Settings) []microbatch.Topic {
 	t, replicas := s.Topics, s.Topics.ReplicationFactor
+	internalBytes := microbatch.DefaultPublisherConfig(s.Connection()).MaxMessageBytes // what updates and rankings are published with
 	letters := microbatch.Topic{
 		Name: s.DeadLettersTopic(), Partitions: t.DeadLetters.Partitions, ReplicationFactor: replicas, Retention: t.DeadLetters.Retention.Std(),
 		CleanupPolicy: "delete", MaxMessageBytes: int(t.DeadLetters.MaxMessageBytes),
 	}
 	return []microbatch.Topic{
-		{Name: s.Source.Topic, Existing: true, Retention: max(sourceRetention, replayed(s)), RetentionMin: replayed(s), CleanupPolicy: "delete", TimestampAfterMax: s.Time.MaxAhead.Std()},
+		{Name: s.Source.Topic, Existing: true, Retention: max(sourceRetention, s.Replays()), RetentionMin: s.Replays(), CleanupPolicy: "delete", TimestampAfterMax: s.Time.MaxAhead.Std()},
 		{
 			Name: s.UpdatesTopic(), Partitions: t.Updates.Partitions, ReplicationFactor: replicas, Retention: t.Updates.Retention.Std(),
-			RetentionMin: s.UpdatesRetention(), CleanupPolicy: "delete", MaxMessageBytes: internalMessageBytes,
+			RetentionMin: s.UpdatesRetention(), CleanupPolicy: "delete", MaxMessageBytes: internalBytes,
 		},
 		{
 			Name: s.RankingsTopic(), Partitions: t.Rankings.Partitions, ReplicationFactor: replicas, Retention: t.Rankings.Retention.Std(),
-			RetentionMin: s.RankingsRetention(), CleanupPolicy: "delete", MaxMessageBytes: internalMessageBytes,
+			RetentionMin: s.RankingsRetention(), CleanupPolicy: "delete", MaxMessageBytes: internalBytes,
 		},
 		{Name: s.GenerationsTopic(), Partitions: 1, ReplicationFactor: replicas, Retention: microbatch.Unlimited, RetentionMin: microbatch.Unlimited, CleanupPolicy: "delete"},
 		letters,
@@ -70,11 +70,3 @@ func Topics(s settings.Settings) []microbatch.Topic {
 
 // sourceRetention is what is suggested for a source topic that isn't there: Kafka's own default.
 const sourceRetention = 7 * 24 * time.Hour
-
-// internalMessageBytes is the largest message of updates and rankings: Kafka's own default.
-const internalMessageBytes = 1<<20 + 12
-
-// replayed is how much event time a restart of the intake reads again.
-func replayed(s settings.Settings) time.Duration {
-	return (s.Time.Pane + s.Time.AllowedLateness + s.Time.OutOfOrderness + s.Dedup.Horizon).Std()
-}

@@ -124,15 +124,7 @@ func (a *app) produce(ctx context.Context, s settings.Settings, p *produceFlags,
 
 func (a *app) produceConfig(s settings.Settings, p *produceFlags, files []string, timestamps bool) (feed.Config, error) {
 	c := p.Config
-	fold := s.Fold()
-	c.Mapping, c.End = s.Mapping(), !p.noEnd
-	c.Times = feed.Times{
-		Pane: fold.Pane, OutOfOrderness: fold.OutOfOrderness, AllowedLateness: fold.AllowedLateness, MaxAhead: fold.MaxAhead,
-		LongestWindow: fold.Pane, DedupHorizon: s.Dedup.Horizon.Std(),
-	}
-	for _, b := range s.Boards {
-		c.Times.LongestWindow = max(c.Times.LongestWindow, b.Window.Std())
-	}
+	c.Mapping, c.End, c.Times = s.Mapping(), !p.noEnd, feed.TimesOf(s)
 	switch p.timestamps {
 	case "now":
 	case "event":

@@ -9,6 +9,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/millrank/millrank/event"
 	"github.com/millrank/millrank/sim"
 	"github.com/millrank/millrank/sinks/redis"
 )
@@ -29,12 +30,9 @@ type Result struct {
 const patience = time.Minute
 
 // check waits until all lists are final, and compares them with the known ones.
-func check(ctx context.Context, client *goredis.Client, s *stream) (Result, error) {
-	known, err := s.known()
-	if err != nil {
-		return Result{}, err
-	}
-	r := Result{Stream: s.settings.Name, Lists: len(known)}
+func check(ctx context.Context, client *goredis.Client, s *stream, lists map[event.ListKey]sim.ExpectedList) (Result, error) {
+	known := s.byKey(lists)
+	r := Result{Stream: s.name, Lists: len(known)}
 	keys := slices.Sorted(maps.Keys(known))
 	most, since := -1, time.Now()
 	for {
@@ -53,6 +51,15 @@ func check(ctx context.Context, client *goredis.Client, s *stream) (Result, erro
 			return r, err
 		}
 	}
+}
+
+// byKey returns lists by their keys in Redis.
+func (s *stream) byKey(lists map[event.ListKey]sim.ExpectedList) map[string]sim.ExpectedList {
+	known := make(map[string]sim.ExpectedList, len(lists))
+	for k, list := range lists {
+		known[s.key(k)] = list
+	}
+	return known
 }
 
 // compare reads lists, and returns how many are final, and how many of those are as they should be.

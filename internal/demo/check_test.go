@@ -22,10 +22,11 @@ func TestCompare(t *testing.T) {
 	client := goredis.NewClient(&goredis.Options{Addr: server.Addr()})
 	defer client.Close()
 	s := streams()[0]
-	known, err := s.known()
+	lists, err := s.known()
 	if err != nil {
 		t.Fatal(err)
 	}
+	known := s.byKey(lists)
 	if len(known) != 985 {
 		t.Fatalf("%d lists are known, want 985", len(known))
 	}

@@ -122,7 +122,7 @@ func (w *world) open(ctx context.Context) (err error) {
 			return err
 		}
 		// Months of events pass in seconds, and a restart would read weeks of them again.
-		topic := microbatch.Topic{Name: s.topic(), Partitions: partitions, Retention: microbatch.Unlimited}
+		topic := microbatch.Topic{Name: s.topic, Partitions: partitions, Retention: microbatch.Unlimited}
 		if _, err := microbatch.EnsureTopics(ctx, s.settings.Connection(), topic); err != nil {
 			return err
 		}
@@ -168,14 +168,18 @@ func (w *world) play(ctx context.Context) ([]Result, error) {
 	results := make([]Result, len(w.streams))
 	group, working := errgroup.WithContext(ctx)
 	for i, s := range w.streams {
-		group.Go(func() (err error) {
+		group.Go(func() error {
 			if err := w.send(working, s); err != nil {
-				return fmt.Errorf("sending to %s: %w", s.topic(), err)
+				return fmt.Errorf("sending to %s: %w", s.topic, err)
 			}
-			if results[i], err = check(working, w.client, s); err != nil {
+			known, err := s.known()
+			if err != nil {
 				return err
 			}
-			return w.checkHistory(working, s, &results[i])
+			if results[i], err = check(working, w.client, s, known); err != nil {
+				return err
+			}
+			return w.checkHistory(working, s, known, &results[i])
 		})
 	}
 	err := group.Wait()
@@ -233,8 +237,7 @@ func (w *world) report(results []Result, took time.Duration) error {
 // invite says what can be looked at.
 func (w *world) invite() {
 	a, b, program := w.streams[0], w.streams[1], cmp.Or(w.options.Program, "millrank")
-	host, port, _ := net.SplitHostPort(w.redis.Addr()) // it listens there
-	_ = host
+	_, port, _ := net.SplitHostPort(w.redis.Addr()) // it listens there
 	w.sayf(`
 Everything stays up until Ctrl-C. Kafka: %s. Redis: %s. Try, in another terminal:
 
@@ -248,7 +251,7 @@ The history is in ClickHouse, %s: in a browser, or
 
   curl '%s' --data-binary "SELECT region, item_id, sum(events) AS edits FROM millrank.item_counts WHERE source = '%s' GROUP BY ALL ORDER BY edits DESC LIMIT 10"
 
-`, w.clickhouse.URL(), w.clickhouse.URL(), a.topic())
+`, w.clickhouse.URL(), w.clickhouse.URL(), a.topic)
 	}
 }
 

@@ -26,7 +26,7 @@ func (w *world) openHistory(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	if err != nil {
-		w.sayf("Without history, since ClickHouse can't run in here: %v. Elsewhere: a ClickHouse server (docker-compose.yml has one), and its address as clickhouse.addresses.\n", err)
+		w.sayf("Without history, since ClickHouse can't run in here: %v. Elsewhere, run a ClickHouse server, such as by docker-compose with the image clickhouse/clickhouse-server, and set clickhouse.addresses.\n", err)
 	}
 	return nil
 }
@@ -70,13 +70,9 @@ func (w *world) historyAddress() string {
 }
 
 // checkHistory waits until the history has all lists and events, and compares them with the known ones.
-func (w *world) checkHistory(ctx context.Context, s *stream, r *Result) error {
+func (w *world) checkHistory(ctx context.Context, s *stream, known map[event.ListKey]sim.ExpectedList, r *Result) error {
 	if w.history == nil {
 		return nil
-	}
-	known, err := s.knownLists()
-	if err != nil {
-		return err
 	}
 	most, since := -1, time.Now()
 	for {
@@ -140,23 +136,4 @@ func (w *world) compareHistory(ctx context.Context, s *stream, known map[event.L
 		return 0, 0, "", fmt.Errorf("reading ClickHouse: %w", err)
 	}
 	return equal, events, difference, nil
-}
-
-// knownLists returns the lists that are known to be right.
-func (s *stream) knownLists() (map[event.ListKey]sim.ExpectedList, error) {
-	known := map[event.ListKey]sim.ExpectedList{}
-	for _, a := range s.answers {
-		lists, err := sim.Expected(s.data, a.measure, a.window)
-		if err != nil {
-			return nil, err
-		}
-		for _, l := range lists {
-			key := event.ListKey{Board: a.board, Start: l.Start.UnixMilli()}
-			if l.Region != nil {
-				key.By, key.Group = "region", event.NewGroup(*l.Region)
-			}
-			known[key] = l
-		}
-	}
-	return known, nil
 }

@@ -44,7 +44,7 @@ func look(ctx context.Context, client *goredis.Client, s *stream) (shownStream, 
 	}
 	m := meta.Val()
 	return shownStream{
-		name: s.settings.Name, title: s.title, unit: s.unit, sent: s.sent.Load(), all: int64(s.events),
+		name: s.name, title: s.title, unit: s.unit, sent: s.sent.Load(), all: int64(s.events),
 		start: m["start"], final: m["final"] == "1", items: items.Val(),
 	}, nil
 }

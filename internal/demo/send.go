@@ -10,19 +10,14 @@ import (
 
 	"github.com/millrank/millrank/internal/feed"
 	"github.com/millrank/millrank/internal/kafkaclient"
-	"github.com/millrank/millrank/pipeline/settings"
 )
 
 // partitions of each source topic.
 const partitions = 4
 
-func (s *stream) topic() string {
-	return s.settingsName() + map[string]string{"wikipedia": ".edits", "retail": ".sales"}[s.settingsName()]
-}
-
 // send sends a stream's events, with all that makes it hard.
 func (w *world) send(ctx context.Context, s *stream) (err error) {
-	target, err := feed.Open(ctx, s.topic(), func(o ...kgo.Opt) (*kgo.Client, error) { return kafkaclient.New(s.settings.Connection(), o...) })
+	target, err := feed.Open(ctx, s.topic, func(o ...kgo.Opt) (*kgo.Client, error) { return kafkaclient.New(s.settings.Connection(), o...) })
 	if err != nil {
 		return err
 	}
@@ -31,7 +26,7 @@ func (w *world) send(ctx context.Context, s *stream) (err error) {
 		Sources: []feed.Source{{Name: s.data, Format: feed.NDJSON, Open: s.open}},
 		Mapping: s.settings.Mapping(),
 		Seed:    1, Disorder: s.settings.Time.OutOfOrderness.Std(), Duplicates: 0.02, Late: 0.01, Future: 0.002, Malformed: 0.002,
-		End: true, Times: times(s.settings),
+		End: true, Times: feed.TimesOf(s.settings),
 	}
 	if !w.options.Exit {
 		c.Rate = float64(s.events) / w.options.Lasts.Seconds()
@@ -53,16 +48,4 @@ func (w *world) send(ctx context.Context, s *stream) (err error) {
 func (s *stream) trouble() string {
 	r := s.report
 	return fmt.Sprintf("%d sent twice, %d too late, %d from the future, %d broken; up to %v out of order", r.Duplicates, r.Late, r.Future, r.Malformed, time.Duration(r.BehindMillis)*time.Millisecond)
-}
-
-// times are those settings that decide what is late.
-func times(s settings.Settings) feed.Times {
-	t := feed.Times{
-		Pane: s.Time.Pane.Std(), OutOfOrderness: s.Time.OutOfOrderness.Std(), AllowedLateness: s.Time.AllowedLateness.Std(), MaxAhead: s.Time.MaxAhead.Std(),
-		DedupHorizon: s.Dedup.Horizon.Std(),
-	}
-	for _, b := range s.Boards {
-		t.LongestWindow = max(t.LongestWindow, b.Window.Std())
-	}
-	return t
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/millrank/millrank/data"
+	"github.com/millrank/millrank/event"
 	"github.com/millrank/millrank/internal/feed"
 	"github.com/millrank/millrank/pipeline/settings"
 	"github.com/millrank/millrank/sim"
@@ -20,13 +21,15 @@ import (
 
 // stream is a data set as a stream of its own, with its leaderboards.
 type stream struct {
+	name    string // of its settings, file and keys
+	topic   string
 	title   string
 	data    string // folder of package data
 	events  int    // in it
 	shown   string // the board that is looked at
 	unit    string // what its scores are
 	answers []answer
-	yaml    string // but for where the servers are
+	yaml    string // but for names, and where the servers are
 
 	settings settings.Settings // of yaml
 	file     string            // that holds yaml
@@ -43,12 +46,10 @@ type answer struct {
 func streams() []*stream {
 	return []*stream{
 		{
+			name: "wikipedia", topic: "wikipedia.edits",
 			title: "Wikipedia, 12 September 2015: most edited pages", data: "wikipedia-edits", events: 39_244, shown: "edits", unit: "edits",
 			answers: []answer{{"edits", "count", "1h"}, {"edits-day", "count", "1d"}},
-			yaml: `name: wikipedia
-source:
-  topic: wikipedia.edits
-time:
+			yaml: `time:
   pane: 10m
   out_of_orderness: 10m
   allowed_lateness: 10m
@@ -60,12 +61,10 @@ boards:
 `,
 		},
 		{
+			name: "retail", topic: "retail.sales",
 			title: "A UK web shop, December 2010 to December 2011: units sold, less what was sent back", data: "online-retail", events: 541_909, shown: "units", unit: "units",
 			answers: []answer{{"units", "sum", "1d"}},
-			yaml: `name: retail
-source:
-  topic: retail.sales
-time:
+			yaml: `time:
   pane: 1h
   out_of_orderness: 10m
   allowed_lateness: 10m
@@ -80,8 +79,11 @@ boards:
 
 // write writes the file of settings into a folder, and loads it.
 func (s *stream) write(folder string, kafka []string, redis, clickhouse string) error {
-	s.file = filepath.Join(folder, s.settingsName()+".yaml")
-	text := fmt.Sprintf(`%skafka:
+	s.file = filepath.Join(folder, s.name+".yaml")
+	text := fmt.Sprintf(`name: %s
+source:
+  topic: %s
+%skafka:
   bootstrap_servers: [%s]
 topics:
   replication_factor: 1
@@ -96,18 +98,13 @@ flush:
 clickhouse:
   addresses: [%s]
   protocol: http
-`, s.yaml, strings.Join(kafka, ", "), redis, s.settingsName(), clickhouse)
+`, s.name, s.topic, s.yaml, strings.Join(kafka, ", "), redis, s.name, clickhouse)
 	if err := os.WriteFile(s.file, []byte(text), 0o600); err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
 	var err error
 	s.settings, err = settings.Load(settings.From{File: s.file})
 	return err
-}
-
-func (s *stream) settingsName() string {
-	name, _, _ := strings.Cut(strings.TrimPrefix(s.yaml, "name: "), "\n")
-	return name
 }
 
 // open opens the events.
@@ -123,24 +120,32 @@ func (s *stream) open() (io.ReadCloser, error) {
 	return lines, nil
 }
 
-// known returns the lists that are known to be right, by their keys in Redis.
-func (s *stream) known() (map[string]sim.ExpectedList, error) {
-	known := map[string]sim.ExpectedList{}
+// known returns the lists that are known to be right.
+func (s *stream) known() (map[event.ListKey]sim.ExpectedList, error) {
+	known := map[event.ListKey]sim.ExpectedList{}
 	for _, a := range s.answers {
 		lists, err := sim.Expected(s.data, a.measure, a.window)
 		if err != nil {
 			return nil, err
 		}
 		for _, l := range lists {
-			group := "global"
+			key := event.ListKey{Board: a.board, Start: l.Start.UnixMilli()}
 			if l.Region != nil {
-				group = "region:" + strings.NewReplacer("%", "%25", ":", "%3A", "{", "%7B", "}", "%7D").Replace(*l.Region)
+				key.By, key.Group = "region", event.NewGroup(*l.Region)
 			}
-			key := s.settings.Redis.Prefix + group + ":top_k:" + a.board + ":" + l.Start.UTC().Format("20060102T150405Z")
 			known[key] = l
 		}
 	}
 	return known, nil
+}
+
+// key returns where a list is in Redis.
+func (s *stream) key(k event.ListKey) string {
+	group := "global"
+	if k.By != "" {
+		group = k.By + ":" + strings.NewReplacer("%", "%25", ":", "%3A", "{", "%7B", "}", "%7D").Replace(k.Group.Values()[0])
+	}
+	return s.settings.Redis.Prefix + group + ":top_k:" + k.Board + ":" + time.UnixMilli(k.Start).UTC().Format("20060102T150405Z")
 }
 
 // after waits, unless ctx is done.

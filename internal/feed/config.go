@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/millrank/millrank/event"
+	"github.com/millrank/millrank/pipeline/settings"
 )
 
 // Values of Config.Key.
@@ -59,6 +60,15 @@ type Times struct {
 	Pane, OutOfOrderness, AllowedLateness, MaxAhead time.Duration
 	LongestWindow                                   time.Duration
 	DedupHorizon                                    time.Duration // a duplicate is sent before its partition's watermark has moved on by so much
+}
+
+// TimesOf returns them out of a stream's settings.
+func TimesOf(s settings.Settings) Times {
+	fold := s.Fold()
+	return Times{
+		Pane: fold.Pane, OutOfOrderness: fold.OutOfOrderness, AllowedLateness: fold.AllowedLateness, MaxAhead: fold.MaxAhead,
+		LongestWindow: max(fold.Pane, s.LongestWindow()), DedupHorizon: s.Dedup.Horizon.Std(),
+	}
 }
 
 // Validate reports all that is wrong, by the names of the command line's flags.

@@ -63,7 +63,7 @@ func Rooms() []Room {
 		{Path: "internal/kafkaclient", Own: []string{"microbatch"}, Outside: []string{"github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm"}},
 		{Path: "internal/logread", Own: []string{"microbatch", "internal/kafkaclient"}, Outside: []string{"github.com/twmb/franz-go"}},
 		{Path: "internal/progress", Own: []string{"event", "watermark", "wire", "microbatch", "handlers", "sinks/redis", "sinks/clickhouse", "pipeline/settings", "internal/kafkaclient", "internal/logread"}, Outside: []string{"github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm", "golang.org/x/sync", "github.com/dustin/go-humanize"}},
-		{Path: "internal/feed", Own: []string{"event"}, Outside: []string{"github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm"}},
+		{Path: "internal/feed", Own: []string{"event", "pipeline/settings"}, Outside: []string{"github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm"}},
 		// Benchmarks that are programs, and what they have in common.
 		{Path: "bench/internal/process", Own: []string{"internal/embedded", "internal/apachekafka", "internal/redisserver"}},
 		{Path: "bench/intake", Own: []string{"event", "operators", "microbatch", "handlers", "wire", "bench/internal/process"}, Outside: []string{

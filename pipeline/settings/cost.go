@@ -85,7 +85,7 @@ const (
 // Cost returns what valid settings cost with this traffic. It is an estimate for planning: the formula of each figure stands with it in Costs.
 func Cost(s Settings, t Traffic) Costs {
 	c := Costs{
-		Traffic: t, ReplaySpan: s.Time.Pane + s.Time.AllowedLateness + s.Time.OutOfOrderness + s.Dedup.Horizon, RedisTTL: Duration(s.RedisTTL()),
+		Traffic: t, ReplaySpan: Duration(s.Replays()), RedisTTL: Duration(s.RedisTTL()),
 		UpdatesRetention: Duration(s.UpdatesRetention()), RankingsRetention: Duration(s.RankingsRetention()),
 	}
 	c.EventsRetention = c.ReplaySpan
@@ -119,7 +119,7 @@ func (s Settings) disorder() time.Duration {
 func (c *Costs) panes(s Settings, d time.Duration) int64 { return steps(d, s.Time.Pane.Std()) }
 
 func (c *Costs) rank(s Settings) {
-	c.RankCells = c.PaneCells * (1 + c.panes(s, s.longestWindow()+s.disorder()))
+	c.RankCells = c.PaneCells * (1 + c.panes(s, s.LongestWindow()+s.disorder()))
 	each := int64(rankCellBytes)
 	if limit := int64(s.Limits.RankItems); limit > 0 {
 		c.RankCells = min(c.RankCells, limit*int64(s.Topics.Updates.Partitions))

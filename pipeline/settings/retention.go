@@ -8,8 +8,8 @@ const (
 	redisTTLDefault  = 48 * time.Hour
 )
 
-// longestWindow returns the longest window of all boards.
-func (s Settings) longestWindow() time.Duration {
+// LongestWindow returns the longest window of all boards.
+func (s Settings) LongestWindow() time.Duration {
 	var longest time.Duration
 	for _, b := range s.Boards {
 		longest = max(longest, b.Window.Std())
@@ -17,9 +17,14 @@ func (s Settings) longestWindow() time.Duration {
 	return longest
 }
 
+// Replays returns how much event time a restart of the intake reads again: time.pane + time.allowed_lateness + time.out_of_orderness + dedup.horizon.
+func (s Settings) Replays() time.Duration {
+	return (s.Time.Pane + s.Time.AllowedLateness + s.Time.OutOfOrderness + s.Dedup.Horizon).Std()
+}
+
 // changes returns how long after its start a list can change, at the longest.
 func (s Settings) changes() time.Duration {
-	return s.longestWindow() + s.Time.AllowedLateness.Std() + s.Time.ReviseFor.Std()
+	return s.LongestWindow() + s.Time.AllowedLateness.Std() + s.Time.ReviseFor.Std()
 }
 
 // restarts returns how much of updates and rankings a restart reads, at the most: longest window + allowed_lateness + out_of_orderness + revise_for.
