@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millrank/millrank/pipeline"
+	"github.com/millrank/millrank/pipeline/settings"
 )
 
 func (a *app) activateCommand() *cobra.Command {
@@ -25,11 +26,7 @@ with other settings, or from the beginning:
 On one Redis server all keys switch at the same moment; in a cluster, one after the other, in a few seconds. Going back is activating the old one again,
 as long as it hasn't been dropped.`,
 		RunE: func(c *cobra.Command, args []string) error {
-			generation, err := generationOf(args[0])
-			if err != nil {
-				return err
-			}
-			s, err := a.load()
+			s, generation, err := a.loadFor(args[0])
 			if err != nil {
 				return err
 			}
@@ -55,11 +52,7 @@ func (a *app) dropCommand() *cobra.Command {
 readers see, and one that still runs. It can be called again.`,
 		Example: `  millrank drop 1`,
 		RunE: func(c *cobra.Command, args []string) error {
-			generation, err := generationOf(args[0])
-			if err != nil {
-				return err
-			}
-			s, err := a.load()
+			s, generation, err := a.loadFor(args[0])
 			if err != nil {
 				return err
 			}
@@ -76,6 +69,15 @@ readers see, and one that still runs. It can be called again.`,
 	}
 	a.jsonFlag(c)
 	return c
+}
+
+// loadFor reads the settings, and the number of the generation that a command is about.
+func (a *app) loadFor(text string) (s settings.Settings, generation uint32, err error) {
+	if generation, err = generationOf(text); err != nil {
+		return s, 0, err
+	}
+	s, err = a.load()
+	return s, generation, err
 }
 
 // generationOf reads a generation's number.

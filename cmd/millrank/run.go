@@ -1,10 +1,10 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"io"
 	"log/slog"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -36,14 +36,14 @@ While Kafka can't be reached at the start, it tries again and again. http.addres
 			}
 			logger := newLogger(a.err, s.Log)
 			logger.Info("millrank starts", "version", thisBuild().Version, "name", s.Name, "generation", s.Generation, "handlers", s.Runs(), "source", s.SourceName())
-			for _, unknown := range settings.Unknown(a.environ()) {
+			for _, unknown := range settings.Unknown(os.Environ()) {
 				logger.Warn("an environment variable is no setting", "name", unknown)
 			}
 			costs := settings.Cost(s, settings.DefaultTraffic())
 			logger.Info("what a restart reads again, at most; 'millrank validate' reckons for your traffic",
 				"event_time", costs.ReplaySpan.String(), "events_per_second", costs.Traffic.EventsPerSecond, "records", costs.ReplayRecords, "seconds", costs.ReplaySeconds)
 			err = pipeline.Run(c.Context(), s, pipeline.Options{Logger: logger, Version: thisBuild().Version})
-			return ended(c.Context(), err)
+			return ended(err)
 		},
 	}
 	c.Flags().StringSliceVar(&chosen, "handlers", nil, "only these: intake, rank, leaderboard, late, history")
@@ -51,11 +51,10 @@ While Kafka can't be reached at the start, it tries again and again. http.addres
 }
 
 // ended gives a run's error its exit code.
-func ended(ctx context.Context, err error) error {
+func ended(err error) error {
 	if errors.Is(err, pipeline.ErrDeadline) {
 		return coded{err, exitDeadline}
 	}
-	_ = ctx
 	return err
 }
 

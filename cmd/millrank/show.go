@@ -1,8 +1,8 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
-	"os"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -27,8 +27,12 @@ func (a *app) table(heads ...any) table.Writer {
 	return t
 }
 
-// environ returns the environment.
-func (a *app) environ() []string { return os.Environ() }
+// writeJSON writes what --json gives of a thing that is looked at: indented, since people read it, too.
+func (a *app) writeJSON(v any) error {
+	encoder := json.NewEncoder(a.out)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(v)
+}
 
 func isNoTopic(err error) bool { return errors.Is(err, microbatch.ErrNoTopic) }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -95,9 +94,7 @@ func (a *app) status(ctx context.Context, o statusOptions) error {
 		return fmt.Errorf("how far it is can't be read: %w", err)
 	}
 	if a.json {
-		encoder := json.NewEncoder(a.out)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(st)
+		return a.writeJSON(st)
 	}
 	_, err = fmt.Fprint(a.out, a.statusText(&st, 0))
 	return err

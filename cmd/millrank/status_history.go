@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -53,9 +52,7 @@ func (a *app) statusHistory(ctx context.Context, s settings.Settings) error {
 		return h.unreadable(err)
 	}
 	if a.json {
-		encoder := json.NewEncoder(a.out)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(st)
+		return a.writeJSON(st)
 	}
 	fmt.Fprintf(a.out, "%s: views show generation %d.\n\n", st.Source, st.Active)
 	t := a.table("partition", "cells", "events", "newest pane", "as of offset")

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -106,9 +105,7 @@ func (a *app) top(ctx context.Context, o topOptions) error {
 // topOnce shows a list.
 func (a *app) topOnce(shown *topShown) error {
 	if a.json {
-		encoder := json.NewEncoder(a.out)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(shown)
+		return a.writeJSON(shown)
 	}
 	_, err := fmt.Fprint(a.out, a.topText(shown, nil, 0))
 	return err

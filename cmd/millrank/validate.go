@@ -1,9 +1,9 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -76,7 +76,7 @@ func (a *app) validate(traffic settings.Traffic, assumed bool) error {
 	if err != nil && !ok {
 		return err
 	}
-	for _, name := range settings.Unknown(a.environ()) {
+	for _, name := range settings.Unknown(os.Environ()) {
 		v.Warnings = append(v.Warnings, "environment: "+name+" is no setting")
 	}
 	if err == nil {
@@ -86,9 +86,7 @@ func (a *app) validate(traffic settings.Traffic, assumed bool) error {
 		v.Problems = problems
 	}
 	if a.json {
-		out := json.NewEncoder(a.out)
-		out.SetIndent("", "  ")
-		if failed := out.Encode(v); failed != nil {
+		if failed := a.writeJSON(v); failed != nil {
 			return failed
 		}
 		if v.Valid {
