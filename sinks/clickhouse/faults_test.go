@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -58,7 +59,8 @@ func inserts(r *http.Response) bool {
 // TestAppliedButFailed: inserts that the server has carried out, and whose answer is lost, comes too late, or is an error, are written again,
 // and count once.
 func TestAppliedButFailed(t *testing.T) {
-	random := seeded(t)
+	random := seeded(t)                                             // the proxy's
+	ours := rand.New(rand.NewPCG(random.Uint64(), random.Uint64())) // and one for this goroutine
 	p := newProxy(t)
 	c := config(t, "failing")
 	c.URL, c.BatchRows, c.Timeout = p.URL, 100, 2*time.Second
@@ -102,7 +104,7 @@ func TestAppliedButFailed(t *testing.T) {
 				kinds[kind.Error()] = kind
 			}
 		}
-		if failures > 5 && len(kinds) == 2 && random.IntN(10) == 0 {
+		if failures > 5 && len(kinds) == 2 && ours.IntN(10) == 0 {
 			p.after.Store(nil)
 		}
 	}
