@@ -65,6 +65,7 @@ func Rooms() []Room {
 		{Path: "internal/progress", Own: []string{"event", "watermark", "wire", "microbatch", "handlers", "sinks/redis", "sinks/clickhouse", "pipeline/settings", "internal/kafkaclient", "internal/logread"}, Outside: []string{"github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm", "golang.org/x/sync", "github.com/dustin/go-humanize"}},
 		{Path: "internal/feed", Own: []string{"event", "pipeline/settings"}, Outside: []string{"github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm"}},
 		// Benchmarks that are programs, and what they have in common.
+		{Path: "bench/internal/chart", Outside: []string{"gonum.org/v1/plot"}},
 		{Path: "bench/internal/process", Own: []string{"internal/embedded", "internal/apachekafka", "internal/redisserver"}},
 		{Path: "bench/intake", Own: []string{"event", "operators", "microbatch", "handlers", "wire", "bench/internal/process"}, Outside: []string{
 			"github.com/ThreeDotsLabs/watermill", "github.com/ThreeDotsLabs/watermill-kafka/v3", "github.com/IBM/sarama", "github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm",
