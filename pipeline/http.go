@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/http/pprof"
+	"path"
 	"sync/atomic"
 	"time"
 
@@ -40,6 +42,7 @@ func (w *server) close() {
 //	/livez   200 as long as the process can answer
 //	/readyz  200 when all handlers run and have caught up with what they had done before, else 503; why, in the body
 //	/status  how far each partition is
+//	/debug/pprof/  Go's profiles, where http.profiles allows it
 func (w *server) ServeHTTP(to http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		to.Header().Set("Allow", "GET, HEAD")
@@ -59,6 +62,12 @@ func (w *server) ServeHTTP(to http.ResponseWriter, r *http.Request) {
 		answer(to, code, h)
 	case "/status":
 		answer(to, http.StatusOK, w.status(p))
+	case "/debug/pprof/profile", "/debug/pprof/trace", "/debug/pprof/heap", "/debug/pprof/allocs", "/debug/pprof/goroutine", "/debug/pprof/mutex", "/debug/pprof/block":
+		if !w.settings.HTTP.Profiles {
+			answer(to, http.StatusForbidden, map[string]string{"error": "set http.profiles to true to have profiles"})
+			return
+		}
+		profile(to, r)
 	default:
 		answer(to, http.StatusNotFound, map[string]string{"error": "there are /livez, /readyz and /status"})
 	}
@@ -73,6 +82,18 @@ func (w *server) health(p *Pipeline) Health {
 		h.Ready, h.Error = false, "stopping"
 	}
 	return h
+}
+
+// profile answers with one of Go's profiles.
+func profile(to http.ResponseWriter, r *http.Request) {
+	switch name := path.Base(r.URL.Path); name {
+	case "profile":
+		pprof.Profile(to, r)
+	case "trace":
+		pprof.Trace(to, r)
+	default:
+		pprof.Handler(name).ServeHTTP(to, r)
+	}
 }
 
 func answer(to http.ResponseWriter, code int, body any) {

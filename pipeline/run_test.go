@@ -202,15 +202,22 @@ func TestRun(t *testing.T) {
 	if code, _ := e.get("/nothing"); code != http.StatusNotFound {
 		t.Errorf("/nothing: %d, want 404", code)
 	}
+	if code, body := e.get("/debug/pprof/goroutine"); code != http.StatusForbidden || !strings.Contains(body, "http.profiles") {
+		t.Errorf("a profile without leave: %d %s", code, body)
+	}
 	if err := e.end(); err != nil {
 		t.Errorf("it ended with %v", err)
 	}
 	if code, _ := e.get("/livez"); code != 0 {
 		t.Errorf("the HTTP server answers still: %d", code)
 	}
+	e.settings.HTTP.Profiles = true
 	e.run()
 	e.send("tea", "")
 	eventually(t, "tea has three likes", func() bool { return e.score("tea") == 3 })
+	if code, body := e.get("/debug/pprof/goroutine?debug=1"); code != http.StatusOK || !strings.Contains(body, "goroutine profile") {
+		t.Errorf("a profile: %d %.100s", code, body)
+	}
 	if err := e.end(); err != nil {
 		t.Errorf("it ended with %v", err)
 	}

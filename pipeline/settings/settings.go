@@ -209,7 +209,8 @@ type Limits struct {
 
 // HTTP is the process's own server.
 type HTTP struct {
-	Address string `yaml:"address" validate:"omitempty,listen" doc:"Where it listens, host:port. Empty: no server"`
+	Address  string `yaml:"address" validate:"omitempty,listen" doc:"Where it listens, host:port. Empty: no server"`
+	Profiles bool   `yaml:"profiles" doc:"Whether /debug/pprof/ answers, for 'go tool pprof'. A profile shows how the process works: leave it off where others can reach the address"`
 }
 
 // Log is what is logged.
