@@ -116,7 +116,7 @@ func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
 		a.demoCommand(), a.validateCommand(), a.topicsCommand(), a.migrateCommand(), a.produceCommand(),
 		a.runCommand(),
-		a.topCommand(), a.statusCommand(), a.versionCommand(),
+		a.topCommand(), a.statusCommand(), a.healthCommand(), a.versionCommand(),
 		a.deadLettersCommand(), a.rebuildCommand(), a.activateCommand(), a.dropCommand(),
 	}
 }

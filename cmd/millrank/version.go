@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"runtime"
@@ -35,6 +36,9 @@ func (a *app) versionCommand() *cobra.Command {
 	return c
 }
 
+// What the linker sets in releases and images, which may be built from a tree without git (-ldflags '-X main.linkedVersion=v1.2.3').
+var linkedVersion, linkedCommit, linkedTime string
+
 func thisBuild() build {
 	b := build{Version: "unknown", Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH}
 	info, ok := debug.ReadBuildInfo()
@@ -52,5 +56,6 @@ func thisBuild() build {
 			b.Dirty = s.Value == "true"
 		}
 	}
+	b.Version, b.Commit, b.Time = cmp.Or(linkedVersion, b.Version), cmp.Or(linkedCommit, b.Commit), cmp.Or(linkedTime, b.Time)
 	return b
 }
