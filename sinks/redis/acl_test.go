@@ -3,7 +3,6 @@ package redis_test
 import (
 	"fmt"
 	"os"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -14,28 +13,23 @@ import (
 	"github.com/millrank/millrank/sinks/redis"
 )
 
-// TestACL: a user with just the rights that docs/redis.md gives can write, activate, drop and rebuild; and an activation goes past what is in its way.
+// TestACL: a user with just the rights of deployments/acl/redis.acl can write, activate, drop and rebuild; and an activation goes past what is in its way. A reader
+// can read, and nothing else.
 func TestACL(t *testing.T) {
 	server := redisserver.StartTest(t, redisserver.Options{})
 	admin := goredis.NewClient(&goredis.Options{Addr: server.Addr()})
 	t.Cleanup(func() { _ = admin.Close() })
-	text, err := os.ReadFile("../../docs/redis.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := regexp.MustCompile("(?m)^ACL SETUSER millrank on >PASSWORD (.*)$").FindStringSubmatch(string(text))
-	if found == nil {
-		t.Fatal("docs/redis.md has no line ACL SETUSER millrank")
-	}
 	ctx := t.Context()
-	rules := []any{"ACL", "SETUSER", "millrank", "on", ">secret"}
-	for rule := range strings.FieldsSeq(strings.ReplaceAll(found[1], "shop:", "acl:")) {
-		rules = append(rules, rule)
+	for user, rules := range aclRules(t) {
+		do := []any{"ACL", "SETUSER", user}
+		for rule := range strings.FieldsSeq(strings.ReplaceAll(rules, "shop:", "acl:")) {
+			do = append(do, rule)
+		}
+		if err := admin.Do(ctx, do...).Err(); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err := admin.Do(ctx, rules...).Err(); err != nil {
-		t.Fatal(err)
-	}
-	client := goredis.NewClient(&goredis.Options{Addr: server.Addr(), Username: "millrank", Password: "secret", ContextTimeoutEnabled: true})
+	client := goredis.NewClient(&goredis.Options{Addr: server.Addr(), Username: "millrank", Password: "PASSWORD", ContextTimeoutEnabled: true})
 	t.Cleanup(func() { _ = client.Close() })
 	active := uint32(1)
 	sink := func(n uint32) *redis.Sink {
@@ -84,4 +78,48 @@ func TestACL(t *testing.T) {
 	if keys := admin.Keys(ctx, "*:g1*").Val(); len(keys) > 0 {
 		t.Errorf("keys of the dropped generation: %v", keys)
 	}
+	reader := goredis.NewClient(&goredis.Options{Addr: server.Addr(), Username: "millrank-reader", Password: "READER_PASSWORD"})
+	t.Cleanup(func() { _ = reader.Close() })
+	key := "acl:region:r1:top_k:" + board
+	var members *goredis.StringSliceCmd
+	if _, err := reader.TxPipelined(ctx, func(p goredis.Pipeliner) error {
+		members = p.ZRevRange(ctx, key, 0, 9)
+		p.HGetAll(ctx, redis.Meta(key))
+		return nil
+	}); err != nil || len(members.Val()) == 0 {
+		t.Errorf("a reader sees %v (%v)", members, err)
+	}
+	for _, forbidden := range []*goredis.IntCmd{reader.ZAdd(ctx, key, goredis.Z{Score: 1, Member: "x"}), reader.Del(ctx, key), reader.Exists(ctx, "other")} {
+		if err := forbidden.Err(); err == nil || !strings.HasPrefix(err.Error(), "NOPERM") {
+			t.Errorf("a reader may %v: %v", forbidden.Args(), err)
+		}
+	}
+}
+
+// aclRules returns the rules of each user in deployments/acl/redis.acl, and sees that docs/redis.md has the same.
+func aclRules(t *testing.T) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile("../../deployments/acl/redis.acl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	docs, err := os.ReadFile("../../docs/redis.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	users := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		user, rules, ok := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "user "), " ")
+		if !ok {
+			t.Fatalf("deployments/acl/redis.acl: what is %q?", line)
+		}
+		users[user] = rules
+		if want := "ACL SETUSER " + user + " " + rules + "\n"; !strings.Contains(string(docs), want) {
+			t.Errorf("docs/redis.md lacks the line %s", want)
+		}
+	}
+	if len(users) != 2 {
+		t.Fatalf("deployments/acl/redis.acl has the users %v; want millrank and millrank-reader", users)
+	}
+	return users
 }
