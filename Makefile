@@ -19,6 +19,10 @@ SEED       ?= 1
 BENCH      ?= .
 BENCH_PKGS ?= ./event ./operators ./wire
 BENCH_ARGS ?=
+# Of `make bench`: how many events, how often each engine runs, and which (all, where empty), as in ONLY=millrank.
+EVENTS     ?= 5000000
+RUNS       ?= 3
+ONLY       ?=
 # What the demo is told, as in DEMO_ARGS='--redis-port 6379'; MILLRANK_DEMO_EXIT=1 ends it after the comparison.
 DEMO_ARGS  ?=
 # Packages with goroutines, and of the others those that take seconds.
@@ -37,7 +41,7 @@ GO_FILES = $$(find . -name '.?*' -prune -o -name '*.go' -print)
 help: ## Show this list
 	@echo 'make TARGET, where TARGET is one of'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo 'Settings (make TARGET NAME=VALUE): FUZZ, FUZZ_PKG, FUZZTIME, MUTANTS, SEEDS, SEED, BENCH, BENCH_PKGS, BENCH_ARGS, RACE_PKGS'
+	@echo 'Settings (make TARGET NAME=VALUE): FUZZ, FUZZ_PKG, FUZZTIME, MUTANTS, SEEDS, SEED, BENCH, BENCH_PKGS, BENCH_ARGS, EVENTS, RUNS, ONLY, RACE_PKGS'
 
 .PHONY: demo
 demo: build ## See it work: real data through an embedded Kafka into an embedded Redis, and every list compared with the known answers
@@ -116,7 +120,13 @@ fuzz: ## Fuzz FUZZ of FUZZ_PKG for FUZZTIME (FuzzJSON, the event codec, 60 s)
 	go test -run '^$$' -fuzz '^$(FUZZ)$$' -fuzztime $(FUZZTIME) $(FUZZ_PKG)
 
 .PHONY: bench
-bench: ## Run the benchmarks BENCH of BENCH_PKGS, on one core
+bench: ## Have Millrank and the plain-Go bound do the same job on a real Kafka, and compare: EVENTS, RUNS, ONLY; report in dist/bench
+	@scripts/deps.sh
+	@go build -trimpath -o bin/bench-compare ./bench/compare
+	@bin/bench-compare -events $(EVENTS) -runs $(RUNS) -only '$(ONLY)' $(BENCH_ARGS)
+
+.PHONY: bench-go
+bench-go: ## Run the benchmarks BENCH of BENCH_PKGS, on one core
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -cpu 1 $(BENCH_PKGS)
 
 .PHONY: bench-intake

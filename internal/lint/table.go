@@ -66,6 +66,14 @@ func Rooms() []Room {
 		{Path: "internal/feed", Own: []string{"event", "pipeline/settings"}, Outside: []string{"github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm"}},
 		// Benchmarks that are programs, and what they have in common.
 		{Path: "bench/internal/chart", Outside: []string{"gonum.org/v1/plot"}},
+		{Path: "bench/internal/workload", Outside: []string{"github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm"}},
+		{Path: "bench/internal/bound", Own: []string{"bench/internal/workload"}, Outside: []string{"github.com/twmb/franz-go"}},
+		{Path: "bench/internal/trial", Own: []string{"event", "wire", "microbatch", "pipeline", "pipeline/settings", "bench/internal/bound", "bench/internal/workload", "bench/internal/process"}, Outside: []string{
+			"github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm",
+		}},
+		{Path: "bench/compare", Own: []string{"bench/internal/chart", "bench/internal/trial", "bench/internal/workload", "bench/internal/process"}, Outside: []string{
+			"github.com/jedib0t/go-pretty/v6", "github.com/dustin/go-humanize",
+		}},
 		{Path: "bench/internal/process", Own: []string{"internal/embedded", "internal/apachekafka", "internal/redisserver"}},
 		{Path: "bench/intake", Own: []string{"event", "operators", "microbatch", "handlers", "wire", "bench/internal/process"}, Outside: []string{
 			"github.com/ThreeDotsLabs/watermill", "github.com/ThreeDotsLabs/watermill-kafka/v3", "github.com/IBM/sarama", "github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm",

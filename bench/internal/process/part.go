@@ -54,16 +54,26 @@ type Child struct {
 	command *exec.Cmd
 }
 
-// Start starts this program again, to play a part. What it writes to standard error is written to this one's. The caller stops it.
-func Start(name, argument string) (*Child, error) {
+// Command returns the command that starts this program again, to play a part. What it writes to standard error is written to this one's.
+func Command(name, argument string) (*exec.Cmd, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	//nolint:noctx // it ends with its input
-	c := &Child{name: name, command: exec.Command(program)}
-	c.command.Env = append(os.Environ(), partVariable+"="+name, argumentVariable+"="+argument)
-	c.command.Stderr = os.Stderr
+	//nolint:noctx // whoever starts it ends it
+	command := exec.Command(program)
+	command.Env = append(os.Environ(), partVariable+"="+name, argumentVariable+"="+argument)
+	command.Stderr = os.Stderr
+	return command, nil
+}
+
+// Start starts this program again, to play a part. It ends with its input. The caller stops it.
+func Start(name, argument string) (*Child, error) {
+	command, err := Command(name, argument)
+	if err != nil {
+		return nil, err
+	}
+	c := &Child{name: name, command: command}
 	if c.In, err = c.command.StdinPipe(); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}

@@ -39,7 +39,11 @@ func StartKafka(ctx context.Context, kind string) (Server, error) {
 	if err != nil {
 		return Server{}, err
 	}
-	return Server{Addresses: b.Brokers(), Stop: b.Close}, nil
+	pid, err := ChildWith("kafka.Kafka")
+	if err != nil {
+		return Server{}, errors.Join(err, b.Close())
+	}
+	return Server{Addresses: b.Brokers(), Stop: b.Close, CPU: func() (time.Duration, error) { return CPUOf(pid) }}, nil
 }
 
 // StartRedis starts a Redis: Redis or Mini. The caller stops it.

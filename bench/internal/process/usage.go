@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime/pprof"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -82,20 +85,55 @@ func ResetPeakRSS() error {
 
 // PeakRSS returns the most memory that this process has had since then, in bytes.
 func PeakRSS() (int64, error) {
-	status, err := os.ReadFile("/proc/self/status")
+	_, peak, err := Memory(os.Getpid())
+	return peak, err
+}
+
+// Memory returns how much memory a process has, and the most that it has had (proc_pid_status(5): VmRSS, VmHWM), in bytes.
+func Memory(pid int) (now, peak int64, err error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		return 0, fmt.Errorf("the peak of memory: %w", err)
+		return 0, 0, fmt.Errorf("a process's memory: %w", err)
 	}
-	_, rest, found := bytes.Cut(status, []byte("VmHWM:"))
-	fields := bytes.Fields(rest)
-	if !found || len(fields) == 0 {
-		return 0, errors.New("the peak of memory: no VmHWM in /proc/self/status")
+	read := func(name string) (int64, error) {
+		_, rest, found := bytes.Cut(status, []byte(name))
+		fields := bytes.Fields(rest)
+		if !found || len(fields) == 0 {
+			return 0, fmt.Errorf("a process's memory: no %s in its status", name)
+		}
+		kib, err := strconv.ParseInt(string(fields[0]), 10, 64)
+		return kib * 1024, err
 	}
-	kib, err := strconv.ParseInt(string(fields[0]), 10, 64)
+	now, err = read("VmRSS:")
 	if err != nil {
-		return 0, fmt.Errorf("the peak of memory: %w", err)
+		return 0, 0, err
 	}
-	return kib * 1024, nil
+	peak, err = read("VmHWM:")
+	return now, peak, err
+}
+
+// ChildWith returns the process that this one has started and that has a word among its arguments.
+func ChildWith(word string) (pid int, err error) {
+	const parent = 1 // field after the name
+	folders, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		return 0, fmt.Errorf("looking for the process of %s: %w", word, err)
+	}
+	for _, folder := range folders {
+		stat, errStat := os.ReadFile(filepath.Join(folder, "stat"))
+		arguments, errArguments := os.ReadFile(filepath.Join(folder, "cmdline"))
+		if errStat != nil || errArguments != nil {
+			continue // it has ended
+		}
+		fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+		if len(fields) <= parent || string(fields[parent]) != strconv.Itoa(os.Getpid()) {
+			continue
+		}
+		if slices.Contains(strings.Split(string(arguments), "\x00"), word) {
+			return strconv.Atoi(filepath.Base(folder))
+		}
+	}
+	return 0, fmt.Errorf("no process of %s", word)
 }
 
 // Profile begins a CPU profile of this process; what it returns ends it.

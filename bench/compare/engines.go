@@ -1,0 +1,41 @@
+package main
+
+import (
+	"context"
+	"slices"
+
+	"github.com/millrank/millrank/bench/internal/trial"
+)
+
+// The engines, by name.
+const (
+	boundName    = "bound"
+	millrankName = "millrank"
+)
+
+// names returns all engines' names, in the order in which they run and are shown.
+func names() []string { return []string{boundName, millrankName} }
+
+// defaults returns those that run where nothing else is said.
+func defaults() []string { return []string{boundName, millrankName} }
+
+// chosen makes ready those that are to run.
+func chosen(ctx context.Context, c config, folder string) ([]trial.Engine, error) {
+	var engines []trial.Engine
+	for _, name := range names() {
+		if !slices.Contains(c.only, name) {
+			continue
+		}
+		switch name {
+		case boundName:
+			engines = append(engines, trial.Bound{Workers: 2})
+		case millrankName:
+			program, err := trial.Build(ctx, folder)
+			if err != nil {
+				return nil, err
+			}
+			engines = append(engines, trial.Millrank{Program: program, Set: c.set})
+		}
+	}
+	return engines, nil
+}
