@@ -28,13 +28,13 @@ func chosen(ctx context.Context, c config, folder string) ([]trial.Engine, error
 		}
 		switch name {
 		case boundName:
-			engines = append(engines, trial.Bound{Workers: 2})
+			engines = append(engines, trial.Bound{Workers: 2, Profiles: c.profiles})
 		case millrankName:
 			program, err := trial.Build(ctx, folder)
 			if err != nil {
 				return nil, err
 			}
-			engines = append(engines, trial.Millrank{Program: program, Set: c.set})
+			engines = append(engines, trial.Millrank{Program: program, Set: c.set, Profiles: c.profiles})
 		}
 	}
 	return engines, nil

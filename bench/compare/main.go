@@ -33,6 +33,7 @@ type config struct {
 	set      []string
 	patience time.Duration
 	folder   string
+	profiles trial.Profiles
 	keep     bool
 	json     bool
 }
@@ -104,7 +105,9 @@ func parse(args []string, output io.Writer) (config, error) {
 	})
 	flags.DurationVar(&c.patience, "patience", 20*time.Minute, "how long one run may take")
 	flags.StringVar(&c.folder, "out", filepath.Join("dist", "bench"), "`folder` for report.md, report.json and pictures")
-	flags.BoolVar(&c.keep, "keep", false, "keep what engines have logged, and the program that was built, in the folder")
+	flags.StringVar(&c.profiles.Folder, "cpuprofile", "", "write a CPU profile of each run into this `folder`, for go tool pprof")
+	flags.IntVar(&c.profiles.Seconds, "profile-seconds", 3, "how long one of Millrank takes, which must be less than the run; the bound's is of all of it")
+	flags.BoolVar(&c.keep, "keep", false, "keep what engines have logged, and the program that was built, and say where")
 	flags.BoolVar(&c.json, "json", false, "print JSON instead of tables")
 	if err := flags.Parse(args); err != nil {
 		return config{}, err
@@ -138,6 +141,11 @@ const topic = "events"
 // falls on all of them.
 func run(ctx context.Context, c config, output io.Writer) (r report, err error) {
 	progress := log.New(output, "", log.Ltime)
+	if c.profiles.Folder != "" {
+		if err := os.MkdirAll(c.profiles.Folder, 0o755); err != nil {
+			return r, fmt.Errorf("-cpuprofile: %w", err)
+		}
+	}
 	folder, err := os.MkdirTemp("", "millrank-bench-")
 	if err != nil {
 		return r, fmt.Errorf("a folder for the engines: %w", err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"path/filepath"
 
 	"github.com/millrank/millrank/bench/internal/bound"
 	"github.com/millrank/millrank/bench/internal/process"
@@ -15,8 +16,8 @@ import (
 // Bound is the job in plain Go: what no engine with guarantees is asked to reach.
 type Bound struct {
 	Workers int
-	// Profile is a file for a CPU profile; empty for none.
-	Profile string
+	// Profiles are of the whole run.
+	Profiles Profiles
 }
 
 // boundPart is the part of the process that does it.
@@ -45,7 +46,11 @@ func (b Bound) Launch(ctx context.Context, r Round) (Launch, error) {
 	if err := createOutput(ctx, r.Brokers, microbatch.Topic{Name: out, Partitions: 1}); err != nil {
 		return Launch{}, err
 	}
-	order, err := json.Marshal(boundOrder{bound.Job{Brokers: r.Brokers, Topic: r.Topic, Out: out, Workers: b.Workers, Workload: r.Workload}, b.Profile})
+	var profile string
+	if b.Profiles.Folder != "" {
+		profile = filepath.Join(b.Profiles.Folder, r.Name+".prof")
+	}
+	order, err := json.Marshal(boundOrder{bound.Job{Brokers: r.Brokers, Topic: r.Topic, Out: out, Workers: b.Workers, Workload: r.Workload}, profile})
 	if err != nil {
 		return Launch{}, fmt.Errorf("the bound's job: %w", err)
 	}
@@ -53,7 +58,7 @@ func (b Bound) Launch(ctx context.Context, r Round) (Launch, error) {
 	if err != nil {
 		return Launch{}, err
 	}
-	return Launch{Commands: []*exec.Cmd{command}, Out: out, Topics: []string{out}, Decode: jsonRows, Total: true, Ends: true}, nil
+	return Launch{Commands: []*exec.Cmd{command}, Out: out, Topics: []string{out}, Decode: jsonRows, Total: true}, nil
 }
 
 func playBound(ctx context.Context, argument string, _ io.Reader, out io.Writer) (err error) {

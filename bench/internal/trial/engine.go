@@ -25,7 +25,8 @@ type Launch struct {
 	Topics   []string    // to be deleted afterwards, as far as they are there
 	Decode   decode
 	Total    bool // its rows say how many events were counted
-	Ends     bool // it ends when it is done
+	// Beside is done while it runs; nil for nothing.
+	Beside func(ctx context.Context) error
 }
 
 // Engine does the job.

@@ -20,6 +20,7 @@ type Millrank struct {
 	Program   string   // the file, as Build makes it
 	Set       []string // further settings, path=value
 	Processes int      // 0 means 1
+	Profiles  Profiles // of the first process
 }
 
 // Name is Engine's.
@@ -78,6 +79,16 @@ func (m Millrank) Launch(ctx context.Context, r Round) (Launch, error) {
 	for range max(1, m.Processes) {
 		//nolint:noctx // whoever launches it ends it
 		l.Commands = append(l.Commands, exec.Command(m.Program, "run", "--config", filepath.Join(r.Folder, "millrank.yaml")))
+	}
+	if m.Profiles.Folder != "" {
+		address, err := freeAddress()
+		if err != nil {
+			return Launch{}, err
+		}
+		l.Commands[0].Args = append(l.Commands[0].Args, "--set", "http.address="+address, "--set", "http.profiles=true")
+		l.Beside = func(ctx context.Context) error {
+			return fetchProfile(ctx, address, m.Profiles.Seconds, filepath.Join(m.Profiles.Folder, r.Name+".prof"))
+		}
 	}
 	return l, nil
 }

@@ -82,8 +82,14 @@ func (b Bench) Run(ctx context.Context, e Engine) (r Result, err error) {
 	if err != nil {
 		return r, fmt.Errorf("%s: %w", e.Name(), err)
 	}
+	beside := make(chan error, 1)
+	if launch.Beside != nil {
+		go func() { beside <- launch.Beside(ctx) }()
+	} else {
+		beside <- nil
+	}
 	verdict, err := b.await(ctx, e, launch, group, f)
-	if err == nil {
+	if err = errors.Join(err, <-beside); err == nil {
 		r, err = b.result(e, group, f, around)
 		r.Verdict = verdict
 	}
