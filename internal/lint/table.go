@@ -82,6 +82,7 @@ func Rooms() []Room {
 			"github.com/ThreeDotsLabs/watermill", "github.com/twmb/franz-go", "github.com/redis/go-redis/v9",
 		}},
 		{Path: "test/chain"},
+		{Path: "test/e2e"},
 		{Path: "internal/lint"},
 		{Path: "internal/mutants"},
 	}
