@@ -125,6 +125,11 @@ bench: ## Have Millrank and the plain-Go bound do the same job on a real Kafka, 
 	@go build -trimpath -o bin/bench-compare ./bench/compare
 	@bin/bench-compare -events $(EVENTS) -runs $(RUNS) -only '$(ONLY)' $(BENCH_ARGS)
 
+.PHONY: bench-peers
+bench-peers: ## The same with Apache Flink and Kafka Streams beside them (a JDK and Maven are needed); a quarter of an hour
+	@scripts/peers.sh
+	@$(MAKE) --no-print-directory bench BENCH_ARGS='-peers $(BENCH_ARGS)'
+
 .PHONY: bench-go
 bench-go: ## Run the benchmarks BENCH of BENCH_PKGS, on one core
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -cpu 1 $(BENCH_PKGS)

@@ -14,7 +14,13 @@ const (
 )
 
 // names returns all engines' names, in the order in which they run and are shown.
-func names() []string { return []string{boundName, millrankName} }
+func names() []string {
+	all := defaults()
+	for _, peer := range trial.Peers() {
+		all = append(all, peer.Name())
+	}
+	return all
+}
 
 // defaults returns those that run where nothing else is said.
 func defaults() []string { return []string{boundName, millrankName} }
@@ -35,6 +41,10 @@ func chosen(ctx context.Context, c config, folder string) ([]trial.Engine, error
 				return nil, err
 			}
 			engines = append(engines, trial.Millrank{Program: program, Set: c.set, Profiles: c.profiles})
+		default:
+			peers := trial.Peers()
+			at := slices.IndexFunc(peers, func(p trial.JVM) bool { return p.Name() == name })
+			engines = append(engines, peers[at])
 		}
 	}
 	return engines, nil

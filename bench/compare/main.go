@@ -83,6 +83,7 @@ func parse(args []string, output io.Writer) (config, error) {
 	w := &c.workload
 	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
 	flags.SetOutput(output)
+	var peers bool
 	list := func(to *[]string) func(string) error {
 		return func(text string) error {
 			if text != "" {
@@ -94,6 +95,7 @@ func parse(args []string, output io.Writer) (config, error) {
 	flags.Int64Var(&w.Events, "events", w.Events, "how many events, those that are sent again included")
 	flags.IntVar(&c.runs, "runs", 3, "how often each engine runs; the median counts")
 	flags.Func("only", "only these `engines`, comma-separated: "+strings.Join(names(), ", ")+" (default: "+strings.Join(defaults(), ",")+")", list(&c.only))
+	flags.BoolVar(&peers, "peers", false, "all engines, where -only doesn't say which; the peers in Java are made by scripts/peers.sh")
 	flags.Uint64Var(&w.Seed, "seed", w.Seed, "the same seed gives the same events")
 	flags.Int64Var(&w.Items, "items", w.Items, "how many different items there are; their counts follow Zipf's law")
 	flags.Float64Var(&w.Skew, "skew", w.Skew, "exponent of that law, above 1")
@@ -115,7 +117,11 @@ func parse(args []string, output io.Writer) (config, error) {
 	if flags.NArg() > 0 {
 		return config{}, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
-	if len(c.only) == 0 {
+	switch {
+	case len(c.only) > 0:
+	case peers:
+		c.only = names()
+	default:
 		c.only = defaults()
 	}
 	return c, c.validate()

@@ -58,7 +58,7 @@ func (b Bound) Launch(ctx context.Context, r Round) (Launch, error) {
 	if err != nil {
 		return Launch{}, err
 	}
-	return Launch{Commands: []*exec.Cmd{command}, Out: out, Topics: []string{out}, Decode: jsonRows, Total: true}, nil
+	return Launch{Commands: []*exec.Cmd{command}, Out: out, Decode: jsonRows, Total: true}, nil
 }
 
 func playBound(ctx context.Context, argument string, _ io.Reader, out io.Writer) (err error) {

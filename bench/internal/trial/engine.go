@@ -15,14 +15,13 @@ type Round struct {
 	Topic    string
 	Workload workload.Settings
 	Folder   string // its own, empty
-	Name     string // of topics and groups: nobody has used it before
+	Name     string // names of topics and groups begin with it: nobody has used it before, and the topics are deleted afterwards
 }
 
 // Launch is how an engine is started for a round.
 type Launch struct {
 	Commands []*exec.Cmd // all but one engine need one
 	Out      string      // the topic of its output
-	Topics   []string    // to be deleted afterwards, as far as they are there
 	Decode   decode
 	Total    bool // its rows say how many events were counted
 	// Beside is done while it runs; nil for nothing.

@@ -66,10 +66,6 @@ func (m Millrank) Launch(ctx context.Context, r Round) (Launch, error) {
 	}
 	l := Launch{Out: s.RankingsTopic(), Decode: rankings}
 	for _, t := range pipeline.Topics(s) {
-		if t.Existing {
-			continue
-		}
-		l.Topics = append(l.Topics, t.Name)
 		if t.Name == l.Out {
 			if err := createOutput(ctx, r.Brokers, t); err != nil {
 				return Launch{}, err

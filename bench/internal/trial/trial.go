@@ -8,6 +8,7 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -67,7 +68,7 @@ func (b Bench) Run(ctx context.Context, e Engine) (r Result, err error) {
 	if err != nil {
 		return r, fmt.Errorf("%s: %w", e.Name(), err)
 	}
-	defer func() { err = errors.Join(err, b.remove(launch.Topics)) }()
+	defer func() { err = errors.Join(err, b.remove(name)) }()
 	t := newTables(b.Oracle)
 	f, err := follow(ctx, b.Kafka.Addresses, launch, t)
 	if err != nil {
@@ -174,16 +175,22 @@ func (b Bench) lookAround() (s surroundings, err error) {
 	return s, errors.Join(errs[:]...)
 }
 
-// remove deletes topics, so that the broker's disk doesn't fill up.
-func (b Bench) remove(topics []string) error {
+// remove deletes the topics whose names begin like this, so that the broker's disk doesn't fill up.
+func (b Bench) remove(prefix string) error {
 	client, err := kgo.NewClient(kgo.SeedBrokers(b.Kafka.Addresses...))
 	if err != nil {
 		return fmt.Errorf("deleting topics: %w", err)
 	}
 	defer client.Close()
+	admin := kadm.NewClient(client)
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second) // also when all else is over
 	defer cancel()
-	if _, err := kadm.NewClient(client).DeleteTopics(ctx, topics...); err != nil {
+	topics, err := admin.ListTopics(ctx)
+	if err != nil {
+		return fmt.Errorf("deleting topics: %w", err)
+	}
+	names := slices.DeleteFunc(topics.Names(), func(name string) bool { return !strings.HasPrefix(name, prefix) })
+	if _, err := admin.DeleteTopics(ctx, names...); err != nil {
 		return fmt.Errorf("deleting topics: %w", err)
 	}
 	return nil
