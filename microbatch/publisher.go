@@ -107,6 +107,9 @@ func connect(servers []string, s *sarama.Config) (sarama.Client, sarama.SyncProd
 	return nil, nil, errors.Join(errs...)
 }
 
+// MessageBytesMax is how large a message may be, with its key and headers.
+func (p *Publisher) MessageBytesMax() int { return p.config.limit() }
+
 // Publish is PublishContext without a context: the delivery timeout and Close end it.
 func (p *Publisher) Publish(topic string, msgs ...*message.Message) error {
 	return p.PublishContext(context.Background(), topic, msgs...)

@@ -134,7 +134,7 @@ func (p *Pipeline) addIntake(topicsFound) error {
 	c := handlers.DefaultIntakeConfig()
 	c.Settings, c.Codec, c.Logger = s.Fold(), codec, p.logger
 	c.Source, c.Generation, c.Shards = s.SourceName(), s.Generation, s.Topics.Updates.Partitions
-	c.Updates, c.UpdatesTopic, c.DeadLetters, c.DeadLettersTopic = updates, s.UpdatesTopic(), letters, s.DeadLettersTopic()
+	c.Updates, c.UpdatesTopic, c.DeadLetters, c.DeadLettersTopic = updates, s.UpdatesTopic(), letterPublisher{letters}, s.DeadLettersTopic()
 	c.FlushInterval, c.IdleTimeout = s.Flush.Updates.Std(), s.Time.IdleTimeout.Std()
 	c.PendingCells = s.Limits.PendingCells
 	c.FlushCells = min(c.FlushCells, c.PendingCells)

@@ -32,6 +32,7 @@ type letterLine struct {
 	Lateness  int64          `json:"lateness_ms,omitempty"`
 	Key       *string        `json:"key"` // bytes that are not UTF-8 become U+FFFD; null if it has none
 	Headers   []letterHeader `json:"headers,omitempty"`
+	Cut       string         `json:"cut,omitempty"`          // what of key, headers and value isn't whole, since the record was too large
 	Value     *string        `json:"value,omitempty"`        // where it is UTF-8
 	Bytes     []byte         `json:"value_base64,omitempty"` // where it isn't
 }
@@ -49,7 +50,7 @@ func lineOf(l *foundLetter, whole bool) letterLine {
 	if l.Timestamp < 0 {
 		line.Timestamp = progress.NoTime
 	}
-	line.Key = textOf(l.Key)
+	line.Key, line.Cut = textOf(l.Key), l.Cut
 	if !whole {
 		return line
 	}
@@ -226,6 +227,9 @@ func (a *app) letterText(l *foundLetter) error {
 		line("late by", (time.Duration(l.Lateness) * time.Millisecond).String())
 	}
 	line("published", l.published.Format("2006-01-02 15:04:05.000")+", dead letter "+l.at)
+	if l.Cut != "" {
+		line("not whole", l.Cut+": the record was too large for the dead-letter topic")
+	}
 	line("key", shownBytes(l.Key))
 	for _, h := range l.Headers {
 		line("header", printable(h.Key)+" = "+shownBytes(h.Value))

@@ -190,6 +190,8 @@ func (j *replayJudge) holds(l *foundLetter) string {
 		return "of another topic than source.topic"
 	case l.Generation != 0 && l.Generation != j.settings.Generation:
 		return fmt.Sprintf("of another generation than %d; choose one with --set generation=%d", j.settings.Generation, l.Generation)
+	case l.Cut != "":
+		return "the dead letter isn't whole, since the record was too large for its topic; take the record from where it was"
 	case !j.back || j.force:
 		return ""
 	}

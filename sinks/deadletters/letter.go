@@ -70,6 +70,7 @@ type Letter struct {
 	Key       []byte   // nil is null
 	Value     []byte   // nil is null
 	Headers   []Header // in their order; a key may come again
+	Cut       string   // what of these is not as it was in the record, since it would not have fit the topic (HeaderCut); "" where all is
 
 	Generation uint32 // the run over the source that says so; 0 where it is not known. It is no part of the message's UUID
 
@@ -103,6 +104,7 @@ func (l *Letter) Message() *message.Message {
 	set(metadataKey, string(l.Key), l.Key != nil)
 	set(HeaderKey, string(l.Key), l.Key != nil)
 	set(HeaderValue, null, l.Value == nil)
+	set(HeaderCut, l.Cut, l.Cut != "")
 	for i, h := range l.Headers {
 		prefix := HeaderHeader
 		if h.Value == nil {

@@ -31,6 +31,7 @@ func Parse(msg *message.Message) (Letter, error) {
 		Watermark: p.time(HeaderWatermark, event.NoTime),
 		Pane:      p.time(HeaderPane, event.NoTime),
 		Headers:   p.headers(),
+		Cut:       msg.Metadata.Get(HeaderCut),
 	}
 	if _, ok := msg.Metadata[HeaderLateness]; ok {
 		l.Lateness = p.number(HeaderLateness, 64)
