@@ -20,7 +20,7 @@ func ReadPartition(ctx context.Context, c Connection, topic string, partition in
 		return err
 	}
 	config.Consumer.Return.Errors = true
-	config.ChannelBufferSize = 1 // records can be large, and take slow
+	config.ChannelBufferSize = 1                        // records can be large, and take slow
 	config.Consumer.MaxWaitTime = 20 * time.Millisecond // closing waits for the fetch beyond the end
 	line := newLifeline(config.Net.DialTimeout)
 	line.serve(config)
