@@ -43,6 +43,12 @@ func (in *Intake) Deduplicate(msg *message.Message) error {
 	if err != nil {
 		return err
 	}
+	return f.process(msg, func(ctx context.Context) error { return f.pass(ctx, msg) })
+}
+
+// pass passes a message on, within the span of ctx.
+func (f *fold) pass(ctx context.Context, msg *message.Message) error {
+	receipt := f.intake.config.Now()
 	if err := f.unacknowledged(msg); err != nil {
 		return err
 	}
@@ -59,9 +65,10 @@ func (in *Intake) Deduplicate(msg *message.Message) error {
 	if err != nil {
 		return err
 	}
-	next := message.NewMessageWithContext(context.WithValue(msg.Context(), foldKey{}, turn), msg.UUID, payload)
+	turn.origin = f.origin(ctx, receipt)
+	next := message.NewMessageWithContext(context.WithValue(ctx, foldKey{}, turn), msg.UUID, payload)
 	next.Metadata = maps.Clone(msg.Metadata) // middleware of both handlers may write into it
-	if err := in.link.Publish(Deduplicated, next); err != nil {
+	if err := f.intake.link.Publish(Deduplicated, next); err != nil {
 		return fmt.Errorf("windower: %w", err)
 	}
 	return nil
@@ -93,7 +100,7 @@ func (f *fold) deduplicate(payload []byte) (turn, error) {
 	if n := len(f.batch.records); n > 0 {
 		f.seen = max(f.seen, f.batch.records[n-1].Offset)
 	}
-	return turn{f, f.turn}, nil
+	return turn{fold: f, number: f.turn}, nil
 }
 
 var errSkipped = errors.New("a batch was acknowledged that the handlers had refused, which would lose its dead letters, or what it counts: " +

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 
@@ -20,12 +21,12 @@ func (f *fold) news() bool {
 	return pending > f.lanes.flying
 }
 
-func (f *fold) begin(give func(lane, entries int, send func() error)) {
+func (f *fold) begin(give func(lane, entries int, send func(context.Context) error)) {
 	c := &f.intake.config
 	quiet, idle := f.idle.For()
 	f.part.Flush(f.source, f.incarnation, idle, quiet, func(shard int, head event.Part, cells []event.Cell) {
 		messages, err := f.encode(shard, head, cells) // now: the cells are lent
-		give(shard, len(cells), publishing(c.Updates, c.UpdatesTopic, messages, err))
+		give(shard, len(cells), f.publishing(c.Updates, c.UpdatesTopic, messages, err))
 	})
 }
 

@@ -91,6 +91,7 @@ func (in *Intake) newFold(topic string, source, sources int, incarnation uint64,
 		committed: from, seen: from.LowWater - 1, at: from.LowWater - 1, logEnd: -1,
 	}
 	f.logger = in.config.Logger.With(watermill.LogFields{"topic": topic, "partition": source})
+	f.tel = in.tel
 	f.init(f, "updates", "shard", in.config.Shards, flushing{in.config.FlushInterval, in.config.FlushCells, in.config.PendingCells}, in.config.Now)
 	return f, nil
 }
@@ -125,6 +126,8 @@ type PartitionStatus struct {
 	PausedUntil      time.Time // reading pauses, since too many records were bad (DeadLetterShare); zero: it doesn't
 	Idle             bool
 	IdleFor          time.Duration
+	OpenPanes        int
+	LiveIDs          int // sightings of event IDs that are remembered
 }
 
 // Status returns how far each partition is that this process owns.
@@ -158,6 +161,7 @@ func (f *fold) status() PartitionStatus {
 		s.ReplayThrough = f.replay.through
 	}
 	s.PendingCells, _ = f.pending()
+	s.OpenPanes, s.LiveIDs = f.part.Held()
 	quiet, idle := f.idle.For()
 	s.Idle, s.IdleFor = idle, time.Duration(quiet)*time.Millisecond
 	return s

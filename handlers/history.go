@@ -70,18 +70,18 @@ func (r *recorder[R]) hasten() {
 func (r *recorder[R]) pending() (rows int, urgent bool) { return len(r.flying) + r.rows.size(), false }
 
 // begin gives all rows to the store. Where there are none, there is still an offset to commit.
-func (r *recorder[R]) begin(give func(lane, entries int, send func() error)) {
+func (r *recorder[R]) begin(give func(lane, entries int, send func(context.Context) error)) {
 	if r.missed = r.told[0].busy; r.missed {
 		return
 	}
 	rows := r.rows.give()
 	r.flying = rows
 	r.gives(0)
-	give(0, len(rows), func() error {
+	give(0, len(rows), func(ctx context.Context) error {
 		if len(rows) == 0 {
 			return nil
 		}
-		if err := r.breaker.do(func() error { return r.write(r.claim.Context(), rows) }); err != nil {
+		if err := r.breaker.do(func() error { return r.write(ctx, rows) }); err != nil {
 			return fmt.Errorf("%d rows: %w", len(rows), err)
 		}
 		return nil

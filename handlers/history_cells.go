@@ -53,6 +53,8 @@ type CellsConfig struct {
 
 	Now    func() time.Time
 	Logger watermill.LoggerAdapter
+
+	Telemetry Telemetry
 }
 
 // DefaultCellsConfig returns the defaults; source, numbers of partitions, pane, lateness and Write are still due.
@@ -103,6 +105,7 @@ const cellsName = "history-cells"
 // It takes each message as it comes, also of flushes that are never whole: every cell is right as of its offset.
 type Cells struct {
 	config  CellsConfig
+	tel     *instruments
 	breaker breaker
 	shards  claims[*cellShard]
 }
@@ -112,7 +115,11 @@ func NewCells(c CellsConfig) (*Cells, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	return &Cells{config: c, breaker: newBreaker(cellsName, c.Logger)}, nil
+	tel, err := c.Telemetry.newInstruments(cellsName, "")
+	if err != nil {
+		return nil, err
+	}
+	return &Cells{config: c, tel: tel, breaker: newBreaker(cellsName, c.Logger)}, nil
 }
 
 // AddTo adds the handler to a router as "history-cells": it reads the updates topic by a microbatch.Subscriber, in a group of its own.
@@ -151,6 +158,7 @@ func (c *Cells) newShard(claim *microbatch.Claim) (*cellShard, error) {
 		wanted: wire.Sender{Source: config.Source, Generation: config.Generation, SourcePartitions: config.Sources, ShardPartitions: config.Shards},
 		cells:  newWaitingCells(config.Sources, (config.Pane + config.AllowedLateness).Milliseconds()),
 	}
+	s.tel = c.tel
 	s.rows, s.breaker, s.write, s.hop.take = s.cells, c.breaker, config.Write, s.take
 	err := s.begins(claim, cellsName, flushing{config.FlushInterval, config.FlushRows, config.PendingRows}, config.Logger, config.Now)
 	return s, err

@@ -47,6 +47,8 @@ type LettersConfig struct {
 
 	Now    func() time.Time        // nil: time.Now
 	Logger watermill.LoggerAdapter // nil: nobody is told anything
+
+	Telemetry Telemetry
 }
 
 // Validate reports all that is wrong, at once.
@@ -88,6 +90,7 @@ const lettersName = "history-dead-letters"
 // A Letters is safe for concurrent use.
 type Letters struct {
 	config  LettersConfig
+	tel     *instruments
 	breaker breaker
 	parts   claims[*letterPart]
 }
@@ -98,7 +101,11 @@ func NewLetters(c LettersConfig) (*Letters, error) {
 		return nil, err
 	}
 	c = c.withDefaults()
-	return &Letters{config: c, breaker: newBreaker(lettersName, c.Logger)}, nil
+	tel, err := c.Telemetry.newInstruments(lettersName, "")
+	if err != nil {
+		return nil, err
+	}
+	return &Letters{config: c, tel: tel, breaker: newBreaker(lettersName, c.Logger)}, nil
 }
 
 // AddTo adds the handler to a router as "history-dead-letters": it reads the dead-letter topic by a microbatch.Subscriber, in a group of its own.
@@ -132,6 +139,7 @@ type letterPart struct {
 func (l *Letters) newPart(claim *microbatch.Claim) (*letterPart, error) {
 	c := &l.config
 	p := &letterPart{generation: c.Generation, decoder: c.Codec.New(), letters: &waitingLetters{}}
+	p.tel = l.tel
 	p.rows, p.breaker, p.write, p.hop.take = p.letters, l.breaker, c.Write, p.take
 	err := p.begins(claim, lettersName, flushing{c.FlushInterval, c.FlushRows, c.PendingRows}, c.Logger, c.Now)
 	return p, err

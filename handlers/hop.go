@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -69,6 +70,10 @@ func (h *hop) begins(claim *microbatch.Claim, lanes int, logger watermill.Logger
 
 // handle takes a message's records in, and flushes when that is due.
 func (h *hop) handle(msg *message.Message) error {
+	return h.tel.processClaimed(msg, h.claim, func(context.Context) error { return h.takeIn(msg) })
+}
+
+func (h *hop) takeIn(msg *message.Message) error {
 	if err := h.unacknowledged(msg); err != nil {
 		return err
 	}
@@ -110,6 +115,9 @@ func (h *hop) takeAll(batch *microbatch.Batch) error {
 			return err
 		}
 		h.at = r.Offset
+		if h.replay == nil && len(r.Headers) > 0 {
+			h.freight.takes(&r)
+		}
 	}
 	if batch.LogEnd >= 0 {
 		h.logEnd = batch.LogEnd
@@ -210,6 +218,7 @@ type HopStatus struct {
 	PublishedThrough int64
 	ClosedThrough    int64 // the closing watermark, Unix milliseconds, or event.NoTime
 	Replaying        bool
+	ReplayThrough    int64 // of a replay: the offset at which it is done
 	PendingLists     int   // to be published, or acknowledged
 	Foreign          int64 // records that nobody of ours has written
 	AfterFinal       int64 // cells or lists that came for a window that had been dropped
@@ -218,9 +227,13 @@ type HopStatus struct {
 // status is what is the same in both. mu is held.
 func (h *hop) status() HopStatus {
 	pending, _ := h.machine.pending()
-	return HopStatus{
+	s := HopStatus{
 		Topic: h.claim.Topic, Partition: int(h.claim.Partition), Offset: h.at, LogEnd: h.logEnd,
 		LowWater: h.durable.LowWater, PublishedThrough: h.durable.PublishedThrough, Replaying: h.replay != nil,
 		PendingLists: pending, Foreign: h.foreign,
 	}
+	if h.replay != nil {
+		s.ReplayThrough = h.replay.through
+	}
+	return s
 }

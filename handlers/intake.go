@@ -90,6 +90,8 @@ type IntakeConfig struct {
 
 	Now    func() time.Time
 	Logger watermill.LoggerAdapter
+
+	Telemetry Telemetry
 }
 
 // DefaultIntakeConfig returns the defaults; codec, source, shards, topics and publishers are still due.
@@ -151,6 +153,7 @@ func (c IntakeConfig) Identity() microbatch.Identity {
 // for concurrent use: partitions go side by side, and the batches of one in order.
 type Intake struct {
 	config IntakeConfig
+	tel    *instruments
 	link   *Link
 	start  time.Time
 
@@ -169,8 +172,13 @@ func NewIntake(c IntakeConfig) (*Intake, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
+	tel, err := c.Telemetry.newInstruments(intakeName, c.UpdatesTopic)
+	if err != nil {
+		return nil, err
+	}
 	return &Intake{
 		config: c,
+		tel:    tel,
 		link:   NewLink(),
 		start:  c.Now(),
 	}, nil

@@ -32,6 +32,8 @@ type LateConfig struct {
 	// nil when they are safe.
 	Count  func(ctx context.Context, late []Late) error
 	Logger watermill.LoggerAdapter
+
+	Telemetry Telemetry
 }
 
 // Identity is what the commits of the dead-letter topic belong to: give it to the Subscriber.
@@ -45,6 +47,7 @@ func (c LateConfig) Identity() microbatch.Identity {
 // A dead letter that comes again is counted once, as long as it comes in the same partition of the dead-letter topic: as those of records with a key do.
 type LateCounts struct {
 	config  LateConfig
+	tel     *instruments
 	foreign atomic.Int64
 }
 
@@ -56,12 +59,19 @@ func NewLateCounts(c LateConfig) (*LateCounts, error) {
 	if c.Logger == nil {
 		c.Logger = watermill.NopLogger{}
 	}
-	return &LateCounts{config: c}, nil
+	tel, err := c.Telemetry.newInstruments(lateName, "")
+	if err != nil {
+		return nil, err
+	}
+	return &LateCounts{config: c, tel: tel}, nil
 }
+
+// lateName is what LateCounts is called in a router, and in metrics.
+const lateName = "late"
 
 // AddTo adds the handler to a router as "late": it reads the dead-letter topic by a microbatch.Subscriber.
 func (l *LateCounts) AddTo(router *message.Router, deadLettersTopic string, letters message.Subscriber) *message.Handler {
-	return router.AddConsumerHandler("late", deadLettersTopic, letters, l.Handle)
+	return router.AddConsumerHandler(lateName, deadLettersTopic, letters, l.Handle)
 }
 
 // Handle counts a message's late events, and commits when they are safe. Messages must come from a
@@ -71,6 +81,10 @@ func (l *LateCounts) Handle(msg *message.Message) error {
 	if !ok {
 		return errNoClaim
 	}
+	return l.tel.processClaimed(msg, claim, func(ctx context.Context) error { return l.count(ctx, msg, claim) })
+}
+
+func (l *LateCounts) count(ctx context.Context, msg *message.Message, claim *microbatch.Claim) error {
 	batch, err := microbatch.Open(msg.Payload)
 	if err != nil || batch.Count == 0 {
 		return err
@@ -95,7 +109,7 @@ func (l *LateCounts) Handle(msg *message.Message) error {
 		return err
 	}
 	if len(late) > 0 {
-		if err := l.config.Count(msg.Context(), late); err != nil {
+		if err := l.config.Count(ctx, late); err != nil {
 			return fmt.Errorf("counting %d late events: %w", len(late), err)
 		}
 	}

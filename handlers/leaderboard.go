@@ -63,6 +63,8 @@ type LeaderboardConfig struct {
 
 	Now    func() time.Time
 	Logger watermill.LoggerAdapter
+
+	Telemetry Telemetry
 }
 
 // DefaultLeaderboardConfig returns the defaults; boards, source, numbers of partitions, Open, Fill and Read are still due.
@@ -111,6 +113,7 @@ func (c LeaderboardConfig) Identity() microbatch.Identity {
 // concurrent use: partitions go side by side.
 type Leaderboard struct {
 	config  LeaderboardConfig
+	tel     *instruments
 	breaker breaker
 	parts   claims[*part]
 	refills atomic.Int64
@@ -126,7 +129,11 @@ func NewLeaderboard(c LeaderboardConfig) (*Leaderboard, error) {
 		return nil, err
 	}
 	c.Name = cmp.Or(c.Name, "leaderboard")
-	return &Leaderboard{config: c, breaker: newBreaker(c.Name, c.Logger), filling: make(chan struct{}, fillingMax)}, nil
+	tel, err := c.Telemetry.newInstruments(c.Name, "")
+	if err != nil {
+		return nil, err
+	}
+	return &Leaderboard{config: c, tel: tel, breaker: newBreaker(c.Name, c.Logger), filling: make(chan struct{}, fillingMax)}, nil
 }
 
 // AddTo adds the handler to a router by its name: it reads the rankings topic by a microbatch.Subscriber.
@@ -155,6 +162,7 @@ func (l *Leaderboard) newPart(claim *microbatch.Claim) (*part, error) {
 		return nil, fmt.Errorf("topic %s has %d partitions, but the settings say %d; set it back, or run a new generation", claim.Topic, claim.Partitions, c.Lanes)
 	}
 	p := &part{board: l}
+	p.tel = l.tel
 	from, err := p.begins(claim, 1, c.Logger, c.Now)
 	if err != nil {
 		return nil, err
@@ -196,11 +204,11 @@ func (l *Leaderboard) decode(offset int64, value []byte, partition int) (event.R
 func (p *part) pending() (lists int, urgent bool) { return p.merge.Pending(), false }
 
 // begin gives the lists that have changed to the store; also where there are none, for the writer to see whether all is there still.
-func (p *part) begin(give func(lane, entries int, send func() error)) {
+func (p *part) begin(give func(lane, entries int, send func(context.Context) error)) {
 	p.merge.Flush(func(lists []event.Ranking) {
 		p.gives(0)
 		asOf, watermark := p.at, p.merge.ClosedThrough()
-		give(0, len(lists), func() error { return p.write(asOf, watermark, lists) })
+		give(0, len(lists), func(ctx context.Context) error { return p.write(ctx, asOf, watermark, lists) })
 	})
 }
 
@@ -216,8 +224,8 @@ func (p *part) failed(int) {
 
 func (p *part) commit() { p.committed(p.merge.Commit()) }
 
-func (p *part) write(asOf, watermark int64, lists []event.Ranking) error {
-	behind, err := p.board.write(p.claim.Context(), p.writer, asOf, watermark, lists)
+func (p *part) write(ctx context.Context, asOf, watermark int64, lists []event.Ranking) error {
+	behind, err := p.board.write(ctx, p.writer, asOf, watermark, lists)
 	if behind && p.board.config.Fill != nil {
 		p.refill()
 	}

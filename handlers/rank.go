@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -37,6 +38,8 @@ type RankConfig struct {
 
 	Now    func() time.Time
 	Logger watermill.LoggerAdapter
+
+	Telemetry Telemetry
 }
 
 // DefaultRankConfig returns the defaults; boards, source, numbers of partitions, topic and publisher are still due.
@@ -87,6 +90,7 @@ func boardsFingerprint(b operators.Boards, inputs int) string {
 // windows, and publishes the shard's lists to the rankings topic. A Rank is safe for concurrent use: shards go side by side.
 type Rank struct {
 	config RankConfig
+	tel    *instruments
 	shards claims[*shard]
 }
 
@@ -95,12 +99,19 @@ func NewRank(c RankConfig) (*Rank, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	return &Rank{config: c}, nil
+	tel, err := c.Telemetry.newInstruments(rankName, c.RankingsTopic)
+	if err != nil {
+		return nil, err
+	}
+	return &Rank{config: c, tel: tel}, nil
 }
+
+// rankName is what Rank is called in a router, and in logs.
+const rankName = "rank"
 
 // AddTo adds the handler to a router as "rank": it reads the updates topic by a microbatch.Subscriber.
 func (r *Rank) AddTo(router *message.Router, updatesTopic string, updates message.Subscriber) *message.Handler {
-	return router.AddConsumerHandler("rank", updatesTopic, updates, r.Handle)
+	return router.AddConsumerHandler(rankName, updatesTopic, updates, r.Handle)
 }
 
 // Handle takes a message's updates in, and publishes what they change when that is due. Messages must come from a microbatch.Subscriber.
@@ -128,6 +139,7 @@ func (r *Rank) newShard(claim *microbatch.Claim) (*shard, error) {
 		return nil, fmt.Errorf("topic %s has %d partitions, but the settings say %d shards; set it back, or run a new generation", claim.Topic, claim.Partitions, c.Shards)
 	}
 	s := &shard{config: c, wanted: wire.Sender{Source: c.Source, Generation: c.Generation, SourcePartitions: c.Sources, ShardPartitions: c.Shards}}
+	s.tel = r.tel
 	from, err := s.begins(claim, c.Lanes, c.Logger, c.Now)
 	if err != nil {
 		return nil, err
@@ -167,7 +179,7 @@ func (s *shard) take(r *microbatch.Record) error {
 
 func (s *shard) pending() (lists int, urgent bool) { return s.rank.Pending(), false }
 
-func (s *shard) begin(give func(lane, entries int, send func() error)) {
+func (s *shard) begin(give func(lane, entries int, send func(context.Context) error)) {
 	if !s.news() {
 		return
 	}
@@ -175,7 +187,7 @@ func (s *shard) begin(give func(lane, entries int, send func() error)) {
 	s.rank.Flush(int(s.claim.Partition), s.claim.Incarnation, func(lane int, head event.Part, lists []event.Ranking) {
 		messages, err := s.encode(lane, head, lists)
 		s.gives(lane)
-		give(lane, len(lists), publishing(s.config.Rankings, s.config.RankingsTopic, messages, err))
+		give(lane, len(lists), s.publishing(s.config.Rankings, s.config.RankingsTopic, messages, err))
 	})
 }
 
@@ -233,6 +245,8 @@ type ShardStatus struct {
 	Items   int   // cells held: one per pane, group, item and source partition
 	Room    int   // how many may be: limits.rank_items; 0: any number
 	Evicted int64 // how many were let go for want of room, since the claim began
+
+	HeldBackBy int // source partition that holds the closing watermark back; -1: all are idle
 }
 
 // Status returns how far each shard is that this process owns, in the order of their partitions.
@@ -243,6 +257,7 @@ func (r *Rank) Status() []ShardStatus {
 		status := ShardStatus{HopStatus: s.status()}
 		status.ClosedThrough, status.AfterFinal = s.rank.ClosedThrough(), s.rank.AfterFinal()
 		status.Items, status.Room, status.Evicted = s.rank.Room()
+		status.HeldBackBy = s.rank.HeldBackBy()
 		s.mu.Unlock()
 		list = append(list, status)
 	}

@@ -24,6 +24,7 @@ type stage struct {
 	logger  watermill.LoggerAdapter
 	now     func() time.Time
 	flushes flushing
+	tel     *instruments
 
 	// mu guards the rest, and the machine: acknowledgements come from goroutines of their own. It is
 	// held for a batch at a time, never for a record.
@@ -32,6 +33,7 @@ type stage struct {
 	flushAt time.Time
 	armedAt time.Time // a timer will flush then, if that is due; zero: none
 	lanes   lanes
+	freight freight
 }
 
 // flushing says when a stage flushes.
@@ -48,7 +50,7 @@ type machine interface {
 	// news reports whether a flush would say anything new.
 	news() bool
 	// begin begins a flush: it calls give for each lane that is free, with how many entries it gets and what sends them.
-	begin(give func(lane, entries int, send func() error))
+	begin(give func(lane, entries int, send func(context.Context) error))
 	// acked and failed say what has become of a lane's flush.
 	acked(lane int)
 	failed(lane int)
@@ -226,18 +228,25 @@ func (s *stage) over() bool {
 func (s *stage) flush(now time.Time) {
 	s.flushAt = now.Add(s.flushes.interval)
 	s.lanes.flushes++
-	s.machine.begin(func(lane, entries int, send func() error) {
+	s.freight.load(len(s.lanes.retries))
+	s.machine.begin(func(lane, entries int, send func(context.Context) error) {
 		s.lanes.inFlight++
 		s.lanes.flying += entries
-		go s.send(lane, s.lanes.flushes, entries, send)
+		go s.send(lane, s.lanes.flushes, entries, s.freight.take(lane, entries), send)
 	})
 	pending, _ := s.machine.pending()
 	s.lanes.left = pending - s.lanes.flying
 }
 
 // send sends one lane's flush, and notes whether it has arrived. Lanes go side by side.
-func (s *stage) send(lane int, flush int64, entries int, send func() error) {
-	err := recovered(send)
+func (s *stage) send(lane int, flush int64, entries int, held cargo, send func(context.Context) error) {
+	ctx := context.Background()
+	if s.claim != nil {
+		ctx = s.claim.Context()
+	}
+	ctx, done := s.tel.carry(ctx, lane, entries, held, s.now)
+	err := recovered(func() error { return send(ctx) })
+	done(err)
 	if err != nil {
 		s.rest(lane, err)
 	}
@@ -259,6 +268,7 @@ func (s *stage) send(lane int, flush int64, entries int, send func() error) {
 		return
 	}
 	if err != nil {
+		s.freight.back(lane, held)
 		s.machine.failed(lane)
 	} else {
 		l.retries[lane].Reset()
@@ -300,13 +310,14 @@ func recovered(send func() error) (err error) {
 	return send()
 }
 
-// publishing returns what publishes these messages, or gives the error that kept them from being made.
-func publishing(to message.Publisher, topic string, messages []*message.Message, err error) func() error {
-	return func() error {
+// publishing returns what publishes these messages of a flush, or gives the error that kept them from being made.
+func (s *stage) publishing(to message.Publisher, topic string, messages []*message.Message, err error) func(context.Context) error {
+	return func(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		return to.Publish(topic, messages...)
+		stamp(ctx, messages)
+		return s.tel.publish(ctx, to, topic, messages)
 	}
 }
 

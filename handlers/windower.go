@@ -21,6 +21,7 @@ import (
 type turn struct {
 	*fold
 	number int64 // of the batch
+	origin cargo // where what it changes comes from
 }
 
 // counted is what came of a batch.
@@ -102,6 +103,9 @@ func (t turn) count() (counted, error) {
 		}
 	}
 	f.note(decided, conflicts)
+	if decided[event.Counted]+decided[event.Duplicate] > 0 {
+		f.freight.fresh.add(t.origin)
+	}
 	f.judge(decided)
 	c := counted{through: f.at, leaving: f.batch.head.Leaving}
 	if len(dead) == 0 {
@@ -216,7 +220,9 @@ func (f *fold) sendLetters(ctx context.Context, c counted) error {
 	}
 	sent := make(chan error, 1)
 	go func() {
-		sent <- recovered(publishing(f.intake.config.DeadLetters, f.intake.config.DeadLettersTopic, messages, nil))
+		sent <- recovered(func() error {
+			return f.tel.publish(ctx, f.intake.config.DeadLetters, f.intake.config.DeadLettersTopic, messages)
+		})
 	}()
 	select {
 	case err := <-sent:
@@ -226,6 +232,7 @@ func (f *fold) sendLetters(ctx context.Context, c counted) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+	f.tel.lettersSent(ctx, c.letters)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.part.LettersAcked(c.through)

@@ -34,13 +34,14 @@ func (p *Pipeline) addHistoryCells(found topicsFound) (err error) {
 	s := p.settings
 	c := handlers.DefaultCellsConfig()
 	c.Source, c.Generation, c.Sources, c.Shards, c.Logger = s.SourceName(), s.Generation, found.sources, s.Topics.Updates.Partitions, p.logger
+	c.Telemetry = p.options.Telemetry
 	c.Pane, c.AllowedLateness, c.FlushInterval = s.Time.Pane.Std(), s.Time.AllowedLateness.Std(), s.Flush.History.Std()
 	c.Write = func(ctx context.Context, rows []handlers.CellRow) error {
 		cells := make([]clickhouse.Cell, len(rows))
 		for i, r := range rows {
 			cells[i] = clickhouse.Cell(r)
 		}
-		return p.history.WriteCells(ctx, cells)
+		return p.stores.do(ctx, "clickhouse", "write_cells", func(ctx context.Context) error { return p.history.WriteCells(ctx, cells) })
 	}
 	if p.historyCells, err = handlers.NewCells(c); err != nil {
 		return err
@@ -51,10 +52,12 @@ func (p *Pipeline) addHistoryCells(found topicsFound) (err error) {
 func (p *Pipeline) addHistoryRankings() (err error) {
 	s := p.settings
 	c := handlers.DefaultLeaderboardConfig()
-	c.Name, c.Boards, c.Logger = settings.HistoryRankings, s.Rankings(), p.logger
+	c.Name, c.Boards, c.Logger, c.Telemetry = settings.HistoryRankings, s.Rankings(), p.logger, p.options.Telemetry
 	c.Source, c.Generation, c.Shards, c.Lanes = s.SourceName(), s.Generation, s.Topics.Updates.Partitions, s.Topics.Rankings.Partitions
 	c.FlushInterval, c.PendingLists = s.Flush.History.Std(), s.Limits.PendingLists
-	c.Open = func(partition int, _ int64) handlers.ListWriter { return p.history.Lists(partition) }
+	c.Open = func(partition int, _ int64) handlers.ListWriter {
+		return p.stores.lists("clickhouse", p.history.Lists(partition))
+	}
 	if p.historyRankings, err = handlers.NewLeaderboard(c); err != nil {
 		return err
 	}
@@ -67,12 +70,12 @@ func (p *Pipeline) addHistoryLetters() error {
 	if err != nil {
 		return err
 	}
-	c := handlers.LettersConfig{Codec: codec, Generation: s.Generation, FlushInterval: s.Flush.History.Std(), Logger: p.logger, Write: func(ctx context.Context, rows []handlers.LetterRow) error {
+	c := handlers.LettersConfig{Codec: codec, Generation: s.Generation, FlushInterval: s.Flush.History.Std(), Logger: p.logger, Telemetry: p.options.Telemetry, Write: func(ctx context.Context, rows []handlers.LetterRow) error {
 		letters := make([]clickhouse.Letter, len(rows))
 		for i, r := range rows {
 			letters[i] = clickhouse.Letter(r)
 		}
-		return p.history.WriteLetters(ctx, letters)
+		return p.stores.do(ctx, "clickhouse", "write_dead_letters", func(ctx context.Context) error { return p.history.WriteLetters(ctx, letters) })
 	}}
 	if p.historyLetters, err = handlers.NewLetters(c); err != nil {
 		return err

@@ -18,6 +18,7 @@ type server struct {
 	options  Options
 	started  time.Time
 	stopping context.Context //nolint:containedctx // it is the process's, and only looked at
+	metrics  http.Handler
 	pipeline atomic.Pointer[Pipeline]
 
 	http  *http.Server // nil where there is none
@@ -42,6 +43,7 @@ func (w *server) close() {
 //	/livez   200 as long as the process can answer
 //	/readyz  200 when all handlers run and have caught up with what they had done before, else 503; why, in the body
 //	/status  how far each partition is
+//	/metrics for Prometheus
 //	/debug/pprof/  Go's profiles, where http.profiles allows it
 func (w *server) ServeHTTP(to http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -62,6 +64,8 @@ func (w *server) ServeHTTP(to http.ResponseWriter, r *http.Request) {
 		answer(to, code, h)
 	case "/status":
 		answer(to, http.StatusOK, w.status(p))
+	case "/metrics":
+		w.metrics.ServeHTTP(to, r)
 	case "/debug/pprof/profile", "/debug/pprof/trace", "/debug/pprof/heap", "/debug/pprof/allocs", "/debug/pprof/goroutine", "/debug/pprof/mutex", "/debug/pprof/block":
 		if !w.settings.HTTP.Profiles {
 			answer(to, http.StatusForbidden, map[string]string{"error": "set http.profiles to true to have profiles"})
@@ -69,7 +73,7 @@ func (w *server) ServeHTTP(to http.ResponseWriter, r *http.Request) {
 		}
 		profile(to, r)
 	default:
-		answer(to, http.StatusNotFound, map[string]string{"error": "there are /livez, /readyz and /status"})
+		answer(to, http.StatusNotFound, map[string]string{"error": "there are /livez, /readyz, /status and /metrics"})
 	}
 }
 

@@ -33,6 +33,9 @@ import (
 type Options struct {
 	Logger  *slog.Logger // nil: nobody is told anything
 	Version string       // of the program, for /status
+	// Telemetry is where metrics and traces go. Nil providers are OpenTelemetry's global ones in New, and the process's own in Run: /metrics, and OTLP
+	// as the environment says.
+	Telemetry handlers.Telemetry
 }
 
 // Pipeline is the handlers that a process runs. It is safe for concurrent use.
@@ -55,14 +58,20 @@ type Pipeline struct {
 	client      goredis.UniversalClient
 	sink        *redis.Sink
 	history     *clickhouse.Sink
-	closers     []func() error // the last one first
+	stores      *stores
+	memberships map[string]*membership // by handler
+	closers     []func() error         // the last one first
 }
 
 // New prepares the handlers that settings call for: it creates and checks topics, and connects to Kafka. It tries once. Settings are to be as
 // Load returns them. Add the handlers to a router, and Close the pipeline after that has been closed.
 func New(ctx context.Context, s settings.Settings, o Options) (*Pipeline, error) {
 	o = o.withDefaults()
-	p := &Pipeline{settings: s, options: o, logger: watermill.NewSlogLogger(o.Logger)}
+	p := &Pipeline{settings: s, options: o, logger: watermill.NewSlogLogger(o.Logger), memberships: map[string]*membership{}}
+	var err error
+	if p.stores, err = newStores(o.Telemetry); err != nil {
+		return nil, err
+	}
 	found, err := ensureTopics(ctx, s)
 	for _, w := range found.warnings {
 		p.logger.Info("warning: "+w.String(), nil)
@@ -87,6 +96,9 @@ func New(ctx context.Context, s settings.Settings, o Options) (*Pipeline, error)
 		if err := add[name](found); err != nil {
 			return nil, errors.Join(fmt.Errorf("%s: %w", name, err), p.Close())
 		}
+	}
+	if err := p.observe(); err != nil {
+		return nil, errors.Join(err, p.Close())
 	}
 	p.watch()
 	return p, nil
@@ -132,7 +144,7 @@ func (p *Pipeline) addIntake(topicsFound) error {
 		return err
 	}
 	c := handlers.DefaultIntakeConfig()
-	c.Settings, c.Codec, c.Logger = s.Fold(), codec, p.logger
+	c.Settings, c.Codec, c.Logger, c.Telemetry = s.Fold(), codec, p.logger, p.options.Telemetry
 	c.Source, c.Generation, c.Shards = s.SourceName(), s.Generation, s.Topics.Updates.Partitions
 	c.Updates, c.UpdatesTopic, c.DeadLetters, c.DeadLettersTopic = updates, s.UpdatesTopic(), letterPublisher{letters}, s.DeadLettersTopic()
 	c.FlushInterval, c.IdleTimeout = s.Flush.Updates.Std(), s.Time.IdleTimeout.Std()
@@ -153,7 +165,7 @@ func (p *Pipeline) addRank(found topicsFound) error {
 		return err
 	}
 	c := handlers.DefaultRankConfig()
-	c.Boards, c.Logger = s.Rankings(), p.logger
+	c.Boards, c.Logger, c.Telemetry = s.Rankings(), p.logger, p.options.Telemetry
 	c.Source, c.Generation, c.Sources, c.Shards, c.Lanes = s.SourceName(), s.Generation, found.sources, s.Topics.Updates.Partitions, s.Topics.Rankings.Partitions
 	c.Rankings, c.RankingsTopic = rankings, s.RankingsTopic()
 	c.FlushInterval, c.PendingLists = s.Flush.Rankings.Std(), s.Limits.PendingLists
@@ -169,11 +181,13 @@ func (p *Pipeline) addLeaderboard(topicsFound) error {
 		return err
 	}
 	c := handlers.DefaultLeaderboardConfig()
-	c.Boards, c.Logger = s.Rankings(), p.logger
+	c.Boards, c.Logger, c.Telemetry = s.Rankings(), p.logger, p.options.Telemetry
 	c.Source, c.Generation, c.Shards, c.Lanes = s.SourceName(), s.Generation, s.Topics.Updates.Partitions, s.Topics.Rankings.Partitions
 	c.FlushInterval, c.PendingLists = s.Flush.Redis.Std(), s.Limits.PendingLists
-	c.Open = func(partition int, through int64) handlers.ListWriter { return p.sink.Writer(partition, through) }
-	c.Fill = func() handlers.ListWriter { return p.sink.Filler() }
+	c.Open = func(partition int, through int64) handlers.ListWriter {
+		return p.stores.lists("redis", p.sink.Writer(partition, through))
+	}
+	c.Fill = func() handlers.ListWriter { return p.stores.lists("redis", p.sink.Filler()) }
 	c.Read = func(ctx context.Context, partition int32, take func(microbatch.Record) error) error {
 		return microbatch.ReadPartition(ctx, s.Connection(), s.RankingsTopic(), partition, take)
 	}
@@ -193,12 +207,12 @@ func (p *Pipeline) addLate(topicsFound) error {
 	if err := p.openRedis(); err != nil {
 		return err
 	}
-	c := handlers.LateConfig{Codec: codec, Generation: s.Generation, Logger: p.logger, Count: func(ctx context.Context, late []handlers.Late) error {
+	c := handlers.LateConfig{Codec: codec, Generation: s.Generation, Logger: p.logger, Telemetry: p.options.Telemetry, Count: func(ctx context.Context, late []handlers.Late) error {
 		counted := make([]redis.Late, len(late))
 		for i, l := range late {
 			counted[i] = redis.Late(l)
 		}
-		return p.sink.Late(ctx, counted)
+		return p.stores.do(ctx, "redis", "count_late", func(ctx context.Context) error { return p.sink.Late(ctx, counted) })
 	}}
 	if p.late, err = handlers.NewLateCounts(c); err != nil {
 		return err
@@ -258,6 +272,9 @@ func (p *Pipeline) part(handler, topic string, id microbatch.Identity, heartbeat
 	c.HeartbeatInterval = min(c.HeartbeatInterval, c.SessionTimeout/5)
 	c.BatchRecords, c.BatchBytes = s.Limits.BatchRecords, int(s.Limits.BatchBytes)
 	c.SilentInterval, c.ReusePayloads, c.Identity = heartbeat, true, id
+	member := &membership{}
+	p.memberships[handler] = member
+	c.Assigned, c.Revoked = member.joins, member.leaves
 	inner, err := microbatch.NewSubscriber(c, p.logger)
 	if err != nil {
 		return err

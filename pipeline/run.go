@@ -24,7 +24,12 @@ var ErrDeadline = errors.New("stopping took longer than shutdown_timeout")
 // again. When a handler can't go on, the others do; when none can, Run returns why.
 func Run(ctx context.Context, s settings.Settings, o Options) error {
 	o = o.withDefaults()
-	web, err := serve(ctx, s, o)
+	telling, err := telemetryOf(ctx, s, &o)
+	if err != nil {
+		return err
+	}
+	defer endTelemetry(telling, o.Logger)
+	web, err := serve(ctx, s, o, telling)
 	if err != nil {
 		return err
 	}
@@ -116,8 +121,8 @@ func (p *Pipeline) failure() error {
 }
 
 // serve starts the HTTP server, if there is to be one.
-func serve(ctx context.Context, s settings.Settings, o Options) (*server, error) {
-	w := &server{settings: s, options: o, started: begun(), stopping: ctx}
+func serve(ctx context.Context, s settings.Settings, o Options, metrics http.Handler) (*server, error) {
+	w := &server{settings: s, options: o, started: begun(), stopping: ctx, metrics: metrics}
 	if s.HTTP.Address == "" {
 		return w, nil
 	}

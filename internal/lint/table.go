@@ -40,7 +40,7 @@ func Rooms() []Room {
 		{Path: "sinks/deadletters", Own: []string{"event"}, Outside: []string{"github.com/ThreeDotsLabs/watermill"}},
 		{Path: "sinks/redis", Own: []string{"event", "operators"}, Outside: []string{"github.com/ThreeDotsLabs/watermill", "github.com/redis/go-redis/v9"}},
 		{Path: "sinks/clickhouse", Own: []string{"event", "operators"}, Outside: []string{"github.com/ClickHouse/clickhouse-go/v2"}},
-		{Path: "handlers", Own: []string{"event", "watermark", "operators", "wire", "microbatch", "sinks/deadletters"}, Outside: []string{"github.com/ThreeDotsLabs/watermill", "github.com/zeebo/xxh3", "github.com/cenkalti/backoff/v5", "github.com/sony/gobreaker", "go.opentelemetry.io/otel", "go.opentelemetry.io/otel/metric"}},
+		{Path: "handlers", Own: []string{"event", "watermark", "operators", "wire", "microbatch", "sinks/deadletters", "internal/meter"}, Outside: []string{"github.com/ThreeDotsLabs/watermill", "github.com/zeebo/xxh3", "github.com/cenkalti/backoff/v5", "github.com/sony/gobreaker", "go.opentelemetry.io/otel", "go.opentelemetry.io/otel/metric", "go.opentelemetry.io/otel/trace"}},
 		// What stands in for a real server in tests and demos.
 		{Path: "internal/embedded", Own: []string{"internal/embedded/chdb"}, Outside: []string{
 			"github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kfake", "github.com/alicebob/miniredis/v2",
@@ -63,6 +63,12 @@ func Rooms() []Room {
 		{Path: "internal/kafkaclient", Own: []string{"microbatch"}, Outside: []string{"github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm"}},
 		{Path: "internal/logread", Own: []string{"microbatch", "internal/kafkaclient"}, Outside: []string{"github.com/twmb/franz-go"}},
 		{Path: "internal/progress", Own: []string{"event", "watermark", "wire", "microbatch", "handlers", "sinks/redis", "sinks/clickhouse", "pipeline/settings", "internal/kafkaclient", "internal/logread"}, Outside: []string{"github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm", "golang.org/x/sync", "github.com/dustin/go-humanize"}},
+		{Path: "internal/meter", Outside: []string{"go.opentelemetry.io/otel", "go.opentelemetry.io/otel/metric", "github.com/sony/gobreaker"}},
+		{Path: "internal/telemetry", Outside: []string{
+			"go.opentelemetry.io/otel", "go.opentelemetry.io/otel/metric", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/otel/sdk", "go.opentelemetry.io/otel/sdk/metric",
+			"go.opentelemetry.io/otel/exporters/prometheus", "go.opentelemetry.io/contrib/exporters/autoexport", "go.opentelemetry.io/contrib/instrumentation/runtime",
+			"github.com/prometheus/client_golang", "github.com/prometheus/otlptranslator",
+		}},
 		{Path: "internal/feed", Own: []string{"event", "pipeline/settings"}, Outside: []string{"github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm"}},
 		// Benchmarks that are programs, and what they have in common.
 		{Path: "bench/internal/chart", Outside: []string{"gonum.org/v1/plot"}},
