@@ -69,6 +69,7 @@ func Rooms() []Room {
 			"go.opentelemetry.io/otel/exporters/prometheus", "go.opentelemetry.io/contrib/exporters/autoexport", "go.opentelemetry.io/contrib/instrumentation/runtime",
 			"github.com/prometheus/client_golang", "github.com/prometheus/otlptranslator",
 		}},
+		{Path: "internal/telemetry/otlptest", Outside: []string{"go.opentelemetry.io/proto/otlp", "google.golang.org/grpc", "google.golang.org/protobuf"}},
 		{Path: "internal/feed", Own: []string{"event", "pipeline/settings"}, Outside: []string{"github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm"}},
 		// Benchmarks that are programs, and what they have in common.
 		{Path: "bench/internal/chart", Outside: []string{"gonum.org/v1/plot"}},
