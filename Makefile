@@ -97,7 +97,7 @@ test-servers: ## Run the tests against Kafka and Redis: the embedded ones, and r
 
 .PHONY: e2e
 e2e: deps ## Run the built program, as several processes, against real servers and ClickHouse's engine: 5 minutes; CI runs it
-	$(STAGE) 'end to end' go test -tags e2e -count=1 -timeout 25m ./test/chain -run 'TestProgram|TestGenerations|TestHistory'
+	$(STAGE) 'end to end' go test -tags e2e -count=1 -timeout 30m ./test/e2e
 
 .PHONY: race
 race: ## Run the tests of RACE_PKGS, the short ones, under the race detector

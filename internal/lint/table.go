@@ -88,6 +88,10 @@ func Rooms() []Room {
 		{Path: "bench/freshness", Own: []string{"event", "operators", "microbatch", "handlers", "sinks/redis", "bench/internal/process"}, Outside: []string{
 			"github.com/ThreeDotsLabs/watermill", "github.com/twmb/franz-go", "github.com/redis/go-redis/v9",
 		}},
+		// What tests of the whole chain have in common, and those tests.
+		{Path: "test/world", Own: []string{"event", "operators", "wire", "sim", "sinks/deadletters", "sinks/redis", "internal/embedded"}, Outside: []string{
+			"github.com/ThreeDotsLabs/watermill", "github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm", "github.com/twmb/franz-go/pkg/kmsg", "github.com/redis/go-redis/v9",
+		}},
 		{Path: "test/chain"},
 		{Path: "test/e2e"},
 		{Path: "internal/lint"},

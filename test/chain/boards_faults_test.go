@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrank/millrank/test/world"
+
 	"github.com/millrank/millrank/internal/redisserver"
 	"github.com/millrank/millrank/sim"
 )
@@ -13,9 +15,9 @@ import (
 // onRedis runs a test with boards of all sorts on an embedded Kafka and a Redis server of its own.
 func onRedis(t *testing.T, options redisserver.Options, test func(t *testing.T, w *boardsWorld, server *redisserver.Server, rng *rand.Rand)) {
 	t.Helper()
-	rng := newRand(t, rand.Uint64()%1_000_000)
+	rng := world.NewRand(t, rand.Uint64()%1_000_000)
 	server := redisserver.StartTest(t, options)
-	w := newWorld(t, oneKfake(t), liveSettings(), 4, 3).withBoards(liveBoards(), 2, server.Addr())
+	w := boardsOn(world.New(t, world.Kfake(t, 1).Brokers(), world.LiveSettings(), 4, 3), world.LiveBoards(), 2, server.Addr())
 	test(t, w, server, rng)
 }
 
@@ -23,94 +25,92 @@ func onRedis(t *testing.T, options redisserver.Options, test func(t *testing.T, 
 // fall out and come back, ties at the K-th place, windows that slide, negative values.
 func TestBoardsStep(t *testing.T) {
 	onRedis(t, redisserver.Options{}, func(t *testing.T, w *boardsWorld, _ *redisserver.Server, rng *rand.Rand) {
-		w.watch()
+		w.Watch()
 		startMember(t, w.member(), wrap{})
-		w.chaos(rng, w.liveLogs(rng.Uint64(), 4000), 12, func(int) { w.awaitLists() })
-		w.close()
-		w.checkBoards(w.expected())
+		w.Chaos(rng, w.LiveLogs(rng.Uint64(), 4000), 12, func(int) { w.AwaitLists() })
+		w.Close()
+		w.CheckLists(w.Expected())
 	})
 }
 
 // TestBoardsKilled: processes that do everything are killed at random moments.
 func TestBoardsKilled(t *testing.T) {
 	onRedis(t, redisserver.Options{}, func(t *testing.T, w *boardsWorld, _ *redisserver.Server, rng *rand.Rand) {
-		w.watch()
-		members := []*process{w.startProcess(w.member()), w.startProcess(w.member()), w.startProcess(w.member())}
-		w.chaos(rng, w.liveLogs(rng.Uint64(), 8000), 16, func(int) {
-			w.awaitProgress(w.processed() + rng.Int64N(max(1, (w.total()-w.processed())/2)))
+		w.Watch()
+		members := []*world.Process{startProcess(w.World, w.member()), startProcess(w.World, w.member()), startProcess(w.World, w.member())}
+		w.Chaos(rng, w.LiveLogs(rng.Uint64(), 8000), 16, func(int) {
+			w.AwaitProgress(w.Processed() + rng.Int64N(max(1, (w.Total()-w.Processed())/2)))
 			if i := rng.IntN(2 * len(members)); i < len(members) {
-				members[i].kill()
-				members[i] = w.startProcess(w.member())
+				members[i].Kill()
+				members[i] = startProcess(w.World, w.member())
 			}
 		})
-		w.close()
-		w.checkBoards(w.expected())
+		w.Close()
+		w.CheckLists(w.Expected())
 	})
 }
 
 // TestBoardsKilledAfterWrite (faults 2, 3): a process dies each time after it has written lists to Redis, before that is committed.
 func TestBoardsKilledAfterWrite(t *testing.T) {
 	onRedis(t, redisserver.Options{}, func(t *testing.T, w *boardsWorld, _ *redisserver.Server, rng *rand.Rand) {
-		w.watch()
+		w.Watch()
 		other := w.member()
 		other.Only = "intake"
 		startMember(t, other, wrap{})
 		other.Only = "rank"
 		startMember(t, other, wrap{})
-		w.chaos(rng, w.liveLogs(rng.Uint64(), 6000), 6, func(step int) {
+		w.Chaos(rng, w.LiveLogs(rng.Uint64(), 6000), 6, func(step int) {
 			c := w.member()
-			config := w.config
-			config.DieAfterWrites = 1
-			c.Only, c.Boards = "leaderboard", &config
-			p := w.startProcess(c)
+			c.Only, c.Boards.DieAfterWrites = "leaderboard", 1
+			p := startProcess(w.World, c)
 			select {
-			case <-p.exited:
-			case <-time.After(patience):
+			case <-p.Exited:
+			case <-time.After(world.Patience):
 				t.Fatalf("step %d: it didn't die", step)
 			}
 		})
-		w.close()
+		w.Close()
 		other.Only = "leaderboard"
 		startMember(t, other, wrap{})
-		w.checkBoards(w.expected())
+		w.CheckLists(w.Expected())
 	})
 }
 
 // TestBoardsZombie (fault 9): processes are stopped for longer than their sessions last, and then go on.
 func TestBoardsZombie(t *testing.T) {
 	onRedis(t, redisserver.Options{}, func(t *testing.T, w *boardsWorld, _ *redisserver.Server, rng *rand.Rand) {
-		w.watch()
-		sleeper := w.startProcess(w.member())
-		w.startProcess(w.member())
-		w.chaos(rng, w.liveLogs(rng.Uint64(), 6000), 9, func(step int) {
-			w.awaitProgress(w.processed() + 1)
+		w.Watch()
+		sleeper := startProcess(w.World, w.member())
+		startProcess(w.World, w.member())
+		w.Chaos(rng, w.LiveLogs(rng.Uint64(), 6000), 9, func(step int) {
+			w.AwaitProgress(w.Processed() + 1)
 			if step%4 != 1 {
 				return
 			}
-			sleeper.signal(syscall.SIGSTOP)
-			w.awaitProgress(w.total()) // only the other can get there
-			w.awaitLists()
-			sleeper.signal(syscall.SIGCONT)
+			sleeper.Signal(syscall.SIGSTOP)
+			w.AwaitProgress(w.Total()) // only the other can get there
+			w.AwaitLists()
+			sleeper.Signal(syscall.SIGCONT)
 		})
-		w.close()
-		w.checkBoards(w.expected())
+		w.Close()
+		w.CheckLists(w.Expected())
 	})
 }
 
 // TestBoardsTerminated: SIGTERM in mid-flush: it ends in time, and the next start has little to do.
 func TestBoardsTerminated(t *testing.T) {
 	onRedis(t, redisserver.Options{}, func(t *testing.T, w *boardsWorld, _ *redisserver.Server, rng *rand.Rand) {
-		p := w.startProcess(w.member())
-		w.chaos(rng, w.liveLogs(rng.Uint64(), 6000), 5, func(int) {
-			w.awaitProgress(w.processed() + rng.Int64N(max(1, w.total()-w.processed())))
-			if code := p.term(8 * time.Second); code != 0 {
+		p := startProcess(w.World, w.member())
+		w.Chaos(rng, w.LiveLogs(rng.Uint64(), 6000), 5, func(int) {
+			w.AwaitProgress(w.Processed() + rng.Int64N(max(1, w.Total()-w.Processed())))
+			if code := p.Term(8 * time.Second); code != 0 {
 				t.Errorf("exit code %d", code)
-				p.showLog()
+				p.ShowLog()
 			}
-			p = w.startProcess(w.member())
+			p = startProcess(w.World, w.member())
 		})
-		w.close()
-		w.checkBoards(w.expected())
+		w.Close()
+		w.CheckLists(w.Expected())
 	})
 }
 
@@ -118,28 +118,28 @@ func TestBoardsTerminated(t *testing.T) {
 // wakes up with events for windows that are final, their lists are published again.
 func TestBoardsIdle(t *testing.T) {
 	onRedis(t, redisserver.Options{}, func(t *testing.T, w *boardsWorld, _ *redisserver.Server, rng *rand.Rand) {
-		w.watch()
+		w.Watch()
 		startMember(t, w.member(), wrap{})
-		logs := w.liveLogs(rng.Uint64(), 4000)
+		logs := w.LiveLogs(rng.Uint64(), 4000)
 		half := len(logs[3]) / 4
 		first := [][]sim.Record{logs[0], logs[1], logs[2], logs[3][:half]}
-		w.produce(first)
-		early := w.expected()
+		w.Produce(first)
+		early := w.Expected()
 		var final []string
-		w.eventually("windows are final without the silent partition", func() bool {
+		w.Eventually("windows are final without the silent partition", func() bool {
 			final = final[:0]
 			for _, r := range early {
-				got, err := w.read(t.Context(), w.key(r.ListKey), w.board(r.Board).Order)
-				if err == nil && got.meta["final"] == "1" {
-					final = append(final, w.key(r.ListKey))
+				got, err := w.Read(t.Context(), w.Key(r.ListKey), w.Board(r.Board).Order)
+				if err == nil && got.Meta["final"] == "1" {
+					final = append(final, w.Key(r.ListKey))
 				}
 			}
 			return len(final) > len(early)/4
 		})
-		w.produce([][]sim.Record{nil, nil, nil, logs[3][half:]})
-		w.close()
-		want := w.expected()
-		w.checkBoards(want)
+		w.Produce([][]sim.Record{nil, nil, nil, logs[3][half:]})
+		w.Close()
+		want := w.Expected()
+		w.CheckLists(want)
 		revised := 0
 		for _, r := range want {
 			if before, ok := early[r.ListKey]; ok && len(before.Entries) > 0 && before.Entries[0] != r.Entries[0] {
@@ -159,17 +159,17 @@ func TestBoardsBehind(t *testing.T) {
 		c := w.member()
 		c.IdleTimeout = time.Hour
 		startMember(t, c, wrap{})
-		logs := w.liveLogs(rng.Uint64(), 4000)
+		logs := w.LiveLogs(rng.Uint64(), 4000)
 		behind := logs[3]
-		w.produce([][]sim.Record{logs[0], logs[1], logs[2], behind[:1]})
-		w.awaitLists()
-		for _, r := range w.expected() {
-			if got, err := w.read(t.Context(), w.key(r.ListKey), w.board(r.Board).Order); err != nil || got.meta["final"] == "1" {
-				t.Fatalf("%s is final, though a partition is behind (%v)", w.key(r.ListKey), err)
+		w.Produce([][]sim.Record{logs[0], logs[1], logs[2], behind[:1]})
+		w.AwaitLists()
+		for _, r := range w.Expected() {
+			if got, err := w.Read(t.Context(), w.Key(r.ListKey), w.Board(r.Board).Order); err != nil || got.Meta["final"] == "1" {
+				t.Fatalf("%s is final, though a partition is behind (%v)", w.Key(r.ListKey), err)
 			}
 		}
-		w.produce([][]sim.Record{nil, nil, nil, behind[1:]})
-		w.close()
-		w.checkBoards(w.expected())
+		w.Produce([][]sim.Record{nil, nil, nil, behind[1:]})
+		w.Close()
+		w.CheckLists(w.Expected())
 	})
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/millrank/millrank/test/world"
+
 	"github.com/ThreeDotsLabs/watermill"
 	sdk "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
@@ -20,7 +22,7 @@ import (
 
 // flood returns logs of events of a few items that come again and again among very many that come once, of regions that do the same.
 func (w *boardsWorld) flood(rng *rand.Rand, records int) [][]sim.Record {
-	logs := make([][]sim.Record, w.partitions)
+	logs := make([][]sim.Record, w.Partitions)
 	at := int64(1_709_043_537_000)
 	for n := range records {
 		item, region := fmt.Sprint("one-", n), "eu"
@@ -30,7 +32,7 @@ func (w *boardsWorld) flood(rng *rand.Rand, records int) [][]sim.Record {
 		case 1:
 			region = fmt.Sprint("region-", n)
 		}
-		p := operators.Shard([]byte(item), w.partitions)
+		p := operators.Shard([]byte(item), w.Partitions)
 		logs[p] = append(logs[p], sim.Record{EventID: fmt.Sprint("e", n), Item: item, Dims: []string{region}, At: at, Time: at, Value: 1 + rng.Int64N(5)})
 		at += rng.Int64N(2)
 	}
@@ -41,17 +43,17 @@ func (w *boardsWorld) flood(rng *rand.Rand, records int) [][]sim.Record {
 // says whether it is exact; where it isn't, no score is further from the truth than it says.
 func TestBoardsFlood(t *testing.T) {
 	onRedis(t, redisserver.Options{}, func(t *testing.T, w *boardsWorld, _ *redisserver.Server, rng *rand.Rand) {
-		w.config.Boards.RankItems = 2000
+		w.Config.Boards.RankItems = 2000
 		log := watermill.NewCaptureLogger()
 		m := startMember(t, w.member(), wrap{logger: log})
-		w.produce(w.flood(rng, 30_000))
-		w.close()
-		want := w.expected()
+		w.Produce(w.flood(rng, 30_000))
+		w.Close()
+		want := w.Expected()
 		global := 0
-		w.eventuallyOr("all global lists are final", func() bool {
+		w.EventuallyOr("all global lists are final", func() bool {
 			global = 0
 			for _, r := range want {
-				if got, err := w.read(t.Context(), w.key(r.ListKey), w.board(r.Board).Order); r.By == "" && (err != nil || got.meta["final"] != "1") {
+				if got, err := w.Read(t.Context(), w.Key(r.ListKey), w.Board(r.Board).Order); r.By == "" && (err != nil || got.Meta["final"] != "1") {
 					return false
 				} else if r.By == "" {
 					global++
@@ -63,33 +65,33 @@ func TestBoardsFlood(t *testing.T) {
 		whole := w.whole()
 		exact, inexact, absent := 0, 0, 0
 		for _, r := range want {
-			got, err := w.read(t.Context(), w.key(r.ListKey), w.board(r.Board).Order)
+			got, err := w.Read(t.Context(), w.Key(r.ListKey), w.Board(r.Board).Order)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(got.meta) == 0 {
+			if len(got.Meta) == 0 {
 				absent++
 				continue
 			}
-			if got.meta["exact"] == "1" {
+			if got.Meta["exact"] == "1" {
 				exact++
-				if diffs := w.difference(t.Context(), w.key(r.ListKey), r); len(diffs) > 0 && got.meta["final"] == "1" {
+				if diffs := w.Difference(t.Context(), w.Key(r.ListKey), r); len(diffs) > 0 && got.Meta["final"] == "1" {
 					t.Errorf("it is said to be exact: %s", diffs[0])
 				}
 				continue
 			}
 			inexact++
-			most, err := strconv.ParseFloat(got.meta["max_error"], 64)
+			most, err := strconv.ParseFloat(got.Meta["max_error"], 64)
 			if err != nil || most <= 0 {
-				t.Errorf("%s is not exact, and its max_error is %q", w.key(r.ListKey), got.meta["max_error"])
+				t.Errorf("%s is not exact, and its max_error is %q", w.Key(r.ListKey), got.Meta["max_error"])
 			}
 			truth := map[string]float64{}
 			for _, e := range whole[r.ListKey].Entries {
 				truth[e.Item] = e.Score
 			}
-			for _, e := range got.entries {
-				if off := math.Abs(e.Score - truth[e.Item]); off > most && got.meta["final"] == "1" {
-					t.Errorf("%s: %s has %v, but %v, further off than %v", w.key(r.ListKey), e.Item, e.Score, truth[e.Item], most)
+			for _, e := range got.Entries {
+				if off := math.Abs(e.Score - truth[e.Item]); off > most && got.Meta["final"] == "1" {
+					t.Errorf("%s: %s has %v, but %v, further off than %v", w.Key(r.ListKey), e.Item, e.Score, truth[e.Item], most)
 				}
 			}
 		}
@@ -116,32 +118,32 @@ func TestBoardsFlood(t *testing.T) {
 }
 
 // whole returns all lists with all their items.
-func (w *boardsWorld) whole() answers {
-	all := *w
-	all.config.Boards.Boards = slices.Clone(all.config.Boards.Boards)
-	for i := range all.config.Boards.Boards {
-		b := &all.config.Boards.Boards[i]
+func (w *boardsWorld) whole() world.Answers {
+	all := *w.Boards
+	all.Config.Boards.Boards = slices.Clone(all.Config.Boards.Boards)
+	for i := range all.Config.Boards.Boards {
+		b := &all.Config.Boards.Boards[i]
 		b.K, b.MinCount = math.MaxInt32, 0
 	}
-	return all.expected()
+	return all.Expected()
 }
 
 // checkMetrics reads rank's metrics, as an exporter does.
 func (w *boardsWorld) checkMetrics(m *running, evicted int64) {
-	w.t.Helper()
+	w.T.Helper()
 	reader := sdk.NewManualReader()
 	registration, err := m.rank.Observe(sdk.NewMeterProvider(sdk.WithReader(reader)).Meter("test"))
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	defer func() {
 		if err := registration.Unregister(); err != nil {
-			w.t.Error(err)
+			w.T.Error(err)
 		}
 	}()
 	var all metricdata.ResourceMetrics
-	if err := reader.Collect(w.t.Context(), &all); err != nil {
-		w.t.Fatal(err)
+	if err := reader.Collect(w.T.Context(), &all); err != nil {
+		w.T.Fatal(err)
 	}
 	sums := map[string]int64{}
 	for _, scope := range all.ScopeMetrics {
@@ -158,7 +160,7 @@ func (w *boardsWorld) checkMetrics(m *running, evicted int64) {
 			}
 		}
 	}
-	if sums["millrank.rank.items.limit"] != int64(2000*w.shards) || sums["millrank.rank.items.evicted"] < evicted || sums["millrank.rank.items"] > int64(2000*w.shards) {
-		w.t.Errorf("metrics are %v, want %d evicted", sums, evicted)
+	if sums["millrank.rank.items.limit"] != int64(2000*w.Shards) || sums["millrank.rank.items.evicted"] < evicted || sums["millrank.rank.items"] > int64(2000*w.Shards) {
+		w.T.Errorf("metrics are %v, want %d evicted", sums, evicted)
 	}
 }

@@ -6,22 +6,24 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/millrank/millrank/test/world"
+
 	"github.com/ThreeDotsLabs/watermill"
-	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/millrank/millrank/event"
 	"github.com/millrank/millrank/handlers"
 	"github.com/millrank/millrank/microbatch"
-	"github.com/millrank/millrank/operators"
 	"github.com/millrank/millrank/sinks/redis"
 )
 
-// boardsConfig is what a member does besides the intake.
-type boardsConfig struct {
-	Boards       operators.Boards
-	Lanes        int
-	Redis        []string      // one address: a server; more: a cluster
-	Prefix       string        // of all keys, so that tests can share a server
+// memberBoards is what a member does besides the intake.
+type memberBoards struct {
+	world.BoardsConfig
+	boardsOptions
+}
+
+// boardsOptions is how it does that.
+type boardsOptions struct {
 	FlushEvery   time.Duration // of both handlers
 	PendingLists int
 	RefillMin    time.Duration
@@ -91,7 +93,7 @@ func (m *running) addLeaderboard(c memberConfig, w wrap, log watermill.LoggerAda
 
 // sink connects to Redis.
 func (m *running) sink(c memberConfig, log watermill.LoggerAdapter) (*redis.Sink, error) {
-	client := newRedis(c.Boards.Redis)
+	client := world.NewRedis(c.Boards.Redis)
 	m.close = append(m.close, client.Close)
 	return redis.New(redis.Config{Client: client, Prefix: c.Boards.Prefix, Boards: c.Boards.Boards, TTL: c.Boards.TTL, Timeout: 2 * time.Second, Logger: log})
 }
@@ -120,13 +122,6 @@ func (m *running) addLate(c memberConfig, _ wrap, log watermill.LoggerAdapter) e
 		counts.AddTo(m.router, c.Topics.Letters, subscriber)
 	}
 	return err
-}
-
-func newRedis(addresses []string) goredis.UniversalClient {
-	return goredis.NewUniversalClient(&goredis.UniversalOptions{
-		Addrs: addresses, ContextTimeoutEnabled: true, IsClusterMode: len(addresses) > 1,
-		DialTimeout: time.Second, ReadTimeout: time.Second, WriteTimeout: time.Second, MaxRetries: -1,
-	})
 }
 
 // deadlyWriter kills its process after some writes.

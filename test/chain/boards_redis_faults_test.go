@@ -14,23 +14,23 @@ import (
 func onLosses(t *testing.T, options redisserver.Options, loses bool, happen func(w *boardsWorld, server *redisserver.Server, step int)) {
 	t.Helper()
 	onRedis(t, options, func(t *testing.T, w *boardsWorld, server *redisserver.Server, rng *rand.Rand) {
-		r := w.watch()
+		r := w.Watch()
 		c := w.member()
 		c.IdleTimeout = time.Hour // however long it takes: windows are dropped when all partitions have passed them
 		m := startMember(t, c, wrap{})
-		w.chaos(rng, w.liveLogs(rng.Uint64(), 6000), 8, func(step int) {
-			w.awaitProgress(w.processed() + 1)
+		w.Chaos(rng, w.LiveLogs(rng.Uint64(), 6000), 8, func(step int) {
+			w.AwaitProgress(w.Processed() + 1)
 			if step%2 == 0 {
-				w.awaitProgress(w.total())
+				w.AwaitProgress(w.Total())
 			}
-			r.forget(func() { happen(w, server, step) })
+			r.Forget(func() { happen(w, server, step) })
 			if loses && step%3 > 0 {
-				w.awaitLists()
+				w.AwaitLists()
 			}
 		})
-		w.awaitProgress(w.total()) // the intake and rank don't wait for Redis
-		w.close()
-		w.checkBoards(w.expected())
+		w.AwaitProgress(w.Total()) // the intake and rank don't wait for Redis
+		w.Close()
+		w.CheckLists(w.Expected())
 		if refills := m.leaderboard.Refills(); loses && refills == 0 {
 			t.Error("nothing was filled in again")
 		}
@@ -38,16 +38,16 @@ func onLosses(t *testing.T, options redisserver.Options, loses bool, happen func
 }
 
 func (w *boardsWorld) redis(f func(context.Context) error) {
-	w.t.Helper()
-	if err := f(w.t.Context()); err != nil {
-		w.t.Error(err)
+	w.T.Helper()
+	if err := f(w.T.Context()); err != nil {
+		w.T.Error(err)
 	}
 }
 
 // TestRedisFlushed (fault 18): FLUSHALL.
 func TestRedisFlushed(t *testing.T) {
 	onLosses(t, redisserver.Options{}, true, func(w *boardsWorld, _ *redisserver.Server, _ int) {
-		w.redis(func(ctx context.Context) error { return w.client.FlushAll(ctx).Err() })
+		w.redis(func(ctx context.Context) error { return w.Redis.FlushAll(ctx).Err() })
 	})
 }
 
@@ -58,7 +58,7 @@ func TestRedisRestartedEmpty(t *testing.T) {
 			return
 		}
 		server.Kill()
-		w.awaitProgress(w.total())
+		w.AwaitProgress(w.Total())
 		w.redis(func(ctx context.Context) error { return server.Restart(ctx, redisserver.Erase) })
 	})
 }
@@ -67,7 +67,7 @@ func TestRedisRestartedEmpty(t *testing.T) {
 func TestRedisStaleCopy(t *testing.T) {
 	onLosses(t, redisserver.Options{}, true, func(w *boardsWorld, server *redisserver.Server, step int) {
 		if step%2 == 0 {
-			w.redis(func(ctx context.Context) error { return w.client.Save(ctx).Err() })
+			w.redis(func(ctx context.Context) error { return w.Redis.Save(ctx).Err() })
 			return
 		}
 		server.Kill()
@@ -82,7 +82,7 @@ func TestRedisPaused(t *testing.T) {
 			return
 		}
 		server.Pause()
-		w.awaitProgress(w.total())
+		w.AwaitProgress(w.Total())
 		<-time.After(1500 * time.Millisecond) // longer than its clients wait
 		server.Continue()
 	})
@@ -95,13 +95,13 @@ func TestRedisFull(t *testing.T) {
 		if step%2 == 0 {
 			limit = "1"
 		}
-		w.redis(func(ctx context.Context) error { return w.client.ConfigSet(ctx, "maxmemory", limit).Err() })
+		w.redis(func(ctx context.Context) error { return w.Redis.ConfigSet(ctx, "maxmemory", limit).Err() })
 	})
 }
 
 // TestRedisForgetsScripts (fault 18): SCRIPT FLUSH.
 func TestRedisForgetsScripts(t *testing.T) {
 	onLosses(t, redisserver.Options{}, false, func(w *boardsWorld, _ *redisserver.Server, _ int) {
-		w.redis(func(ctx context.Context) error { return w.client.ScriptFlush(ctx).Err() })
+		w.redis(func(ctx context.Context) error { return w.Redis.ScriptFlush(ctx).Err() })
 	})
 }

@@ -3,8 +3,8 @@ package chain_test
 import (
 	"testing"
 
-	"github.com/millrank/millrank/internal/embedded"
 	"github.com/millrank/millrank/internal/redisserver"
+	"github.com/millrank/millrank/test/world"
 )
 
 // redises are the Redis servers that tests share.
@@ -28,12 +28,7 @@ func (r *redises) addresses(kind string) []string {
 		case "cluster":
 			r.found[kind] = redisserver.StartClusterTest(r.t, 3, redisserver.Options{}).Addrs()
 		default:
-			s, err := embedded.StartRedis(embedded.RedisOptions{Clock: true})
-			if err != nil {
-				r.t.Fatal(err)
-			}
-			r.t.Cleanup(s.Close)
-			r.found[kind] = []string{s.Addr()}
+			r.found[kind] = []string{world.MiniRedis(r.t)}
 		}
 	}
 	return r.found[kind]

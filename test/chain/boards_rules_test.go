@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrank/millrank/test/world"
+
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -21,20 +23,20 @@ import (
 )
 
 // right counts the lists that Redis has, all of which must be right, and those that it hasn't.
-func (w *boardsWorld) right(want answers) (there, missing int) {
-	w.t.Helper()
+func (w *boardsWorld) right(want world.Answers) (there, missing int) {
+	w.T.Helper()
 	for _, r := range want {
-		got, err := w.read(w.t.Context(), w.key(r.ListKey), w.board(r.Board).Order)
+		got, err := w.Read(w.T.Context(), w.Key(r.ListKey), w.Board(r.Board).Order)
 		if err != nil {
-			w.t.Fatal(err)
+			w.T.Fatal(err)
 		}
-		if len(got.meta) == 0 || got.meta["revision"] == "" {
+		if len(got.Meta) == 0 || got.Meta["revision"] == "" {
 			missing++
 			continue
 		}
 		there++
-		if diffs := w.difference(w.t.Context(), w.key(r.ListKey), r); len(diffs) > 0 {
-			w.t.Error(diffs[0])
+		if diffs := w.Difference(w.T.Context(), w.Key(r.ListKey), r); len(diffs) > 0 {
+			w.T.Error(diffs[0])
 		}
 	}
 	return there, missing
@@ -44,15 +46,15 @@ func (w *boardsWorld) right(want answers) (there, missing int) {
 // again is; nothing comes back that isn't.
 func TestRefillAfterRetention(t *testing.T) {
 	onRedis(t, redisserver.Options{}, func(t *testing.T, w *boardsWorld, _ *redisserver.Server, rng *rand.Rand) {
-		w.config.RefillGrace = 100 * time.Millisecond
+		w.options.RefillGrace = 100 * time.Millisecond
 		m := startMember(t, w.member(), wrap{})
 		var until kadm.Offsets
-		w.chaos(rng, w.liveLogs(rng.Uint64(), 6000), 10, func(step int) {
-			w.awaitLists()
+		w.Chaos(rng, w.LiveLogs(rng.Uint64(), 6000), 10, func(step int) {
+			w.AwaitLists()
 			if step != 4 {
 				return
 			}
-			ends, err := w.admin.ListEndOffsets(t.Context(), w.topics.Rankings) // in the middle: some windows are final by now, and others not
+			ends, err := w.Admin.ListEndOffsets(t.Context(), w.Topics.Rankings) // in the middle: some windows are final by now, and others not
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -60,23 +62,23 @@ func TestRefillAfterRetention(t *testing.T) {
 				until.Add(kadm.Offset{Topic: o.Topic, Partition: o.Partition, At: o.Offset})
 			})
 		})
-		w.close()
-		want := w.expected()
-		w.checkBoards(want)
-		w.eventually("all windows are dropped", func() bool {
+		w.Close()
+		want := w.Expected()
+		w.CheckLists(want)
+		w.Eventually("all windows are dropped", func() bool {
 			list, _ := m.leaderboard.Status()
 			for _, s := range list {
 				if s.LowWater < s.Offset-200 || s.PendingLists > 0 { // heartbeats come all the time
 					return false
 				}
 			}
-			return len(list) == w.config.Lanes
+			return len(list) == w.Config.Lanes
 		})
-		if _, err := w.admin.DeleteRecords(t.Context(), until); err != nil {
+		if _, err := w.Admin.DeleteRecords(t.Context(), until); err != nil {
 			t.Fatal(err)
 		}
-		w.redis(func(ctx context.Context) error { return w.client.FlushAll(ctx).Err() })
-		w.eventually("it is filled in", func() bool { return m.leaderboard.Refills() >= int64(w.config.Lanes) })
+		w.redis(func(ctx context.Context) error { return w.Redis.FlushAll(ctx).Err() })
+		w.Eventually("it is filled in", func() bool { return m.leaderboard.Refills() >= int64(w.Config.Lanes) })
 		there, missing := w.right(want)
 		t.Logf("%d lists are there, %d are not", there, missing)
 		if there == 0 || missing == 0 {
@@ -89,25 +91,25 @@ func TestRefillAfterRetention(t *testing.T) {
 func TestRebuildRedis(t *testing.T) {
 	onRedis(t, redisserver.Options{}, func(t *testing.T, w *boardsWorld, _ *redisserver.Server, rng *rand.Rand) {
 		m := startMember(t, w.member(), wrap{})
-		w.produce(w.liveLogs(rng.Uint64(), 3000))
-		w.close()
-		want := w.expected()
-		w.checkBoards(want)
-		keys, err := w.keys(t.Context())
+		w.Produce(w.LiveLogs(rng.Uint64(), 3000))
+		w.Close()
+		want := w.Expected()
+		w.CheckLists(want)
+		keys, err := w.Keys(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, key := range keys {
 			if rng.IntN(2) == 0 {
-				w.redis(func(ctx context.Context) error { return w.client.Del(ctx, key).Err() })
-				w.redis(func(ctx context.Context) error { return w.client.Del(ctx, "{"+key+"}:meta").Err() })
+				w.redis(func(ctx context.Context) error { return w.Redis.Del(ctx, key).Err() })
+				w.redis(func(ctx context.Context) error { return w.Redis.Del(ctx, "{"+key+"}:meta").Err() })
 			}
 		}
 		lists, err := m.leaderboard.RebuildRedis(t.Context())
 		if err != nil || lists < len(want) {
 			t.Errorf("%d lists written anew, want %d at least: %v", lists, len(want), err)
 		}
-		w.checkBoards(want)
+		w.CheckLists(want)
 	})
 }
 
@@ -116,16 +118,16 @@ func TestForeignRecords(t *testing.T) {
 	onRedis(t, redisserver.Options{}, func(t *testing.T, w *boardsWorld, _ *redisserver.Server, rng *rand.Rand) {
 		log := watermill.NewCaptureLogger()
 		m := startMember(t, w.member(), wrap{logger: log})
-		w.chaos(rng, w.liveLogs(rng.Uint64(), 2000), 4, func(int) {
-			for topic, value := range map[string][]byte{w.topics.Updates: []byte("hello"), w.topics.Rankings: nil} {
-				if err := w.world.client.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Partition: 1, Value: value}).FirstErr(); err != nil {
+		w.Chaos(rng, w.LiveLogs(rng.Uint64(), 2000), 4, func(int) {
+			for topic, value := range map[string][]byte{w.Topics.Updates: []byte("hello"), w.Topics.Rankings: nil} {
+				if err := w.Client.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Partition: 1, Value: value}).FirstErr(); err != nil {
 					t.Fatal(err)
 				}
 			}
-			w.awaitProgress(w.processed() + 1)
+			w.AwaitProgress(w.Processed() + 1)
 		})
-		w.close()
-		w.checkBoards(w.expected())
+		w.Close()
+		w.CheckLists(w.Expected())
 		parts, _ := m.leaderboard.Status()
 		if ranks := m.rank.Status(); ranks[1].Foreign != 4 || parts[1].Foreign != 4 {
 			t.Errorf("%d and %d foreign records, want 4 and 4", ranks[1].Foreign, parts[1].Foreign)
@@ -141,13 +143,13 @@ func TestAnotherRun(t *testing.T) {
 	onRedis(t, redisserver.Options{}, func(t *testing.T, w *boardsWorld, _ *redisserver.Server, _ *rand.Rand) {
 		c := w.member()
 		for name, sender := range map[string]wire.Sender{
-			"generation 2":          {Source: c.source(), Generation: 2, SourcePartitions: w.partitions, ShardPartitions: w.shards},
-			"from partition 0 of 5": {Source: c.source(), Generation: 1, SourcePartitions: 5, ShardPartitions: w.shards},
-			"source \"other\"":      {Source: "other", Generation: 1, SourcePartitions: w.partitions, ShardPartitions: w.shards},
-			"to partition 0 of":     {Source: c.source(), Generation: 1, SourcePartitions: w.partitions, ShardPartitions: w.shards}, // in partition 1
+			"generation 2":          {Source: c.source(), Generation: 2, SourcePartitions: w.Partitions, ShardPartitions: w.Shards},
+			"from partition 0 of 5": {Source: c.source(), Generation: 1, SourcePartitions: 5, ShardPartitions: w.Shards},
+			"source \"other\"":      {Source: "other", Generation: 1, SourcePartitions: w.Partitions, ShardPartitions: w.Shards},
+			"to partition 0 of":     {Source: c.source(), Generation: 1, SourcePartitions: w.Partitions, ShardPartitions: w.Shards}, // in partition 1
 		} {
-			other := w.again(w.shards).withBoards(liveBoards(), 2, w.config.Redis...)
-			other.topics.Events = w.topics.Events
+			other := boardsOn(w.Again(w.Shards), world.LiveBoards(), 2, w.Config.Redis...)
+			other.Topics.Events = w.Topics.Events
 			encoder, err := wire.NewEncoder(sender)
 			if err != nil {
 				t.Fatal(err)
@@ -160,7 +162,7 @@ func TestAnotherRun(t *testing.T) {
 			if strings.HasPrefix(name, "to") {
 				partition = 1
 			}
-			if err := w.world.client.ProduceSync(t.Context(), &kgo.Record{Topic: other.topics.Updates, Partition: partition, Value: b}).FirstErr(); err != nil {
+			if err := w.Client.ProduceSync(t.Context(), &kgo.Record{Topic: other.Topics.Updates, Partition: partition, Value: b}).FirstErr(); err != nil {
 				t.Fatal(err)
 			}
 			c := other.member()
@@ -177,25 +179,24 @@ func TestAnotherRun(t *testing.T) {
 func TestBoardsChanged(t *testing.T) {
 	onRedis(t, redisserver.Options{}, func(t *testing.T, w *boardsWorld, _ *redisserver.Server, rng *rand.Rand) {
 		m := startMember(t, w.member(), wrap{})
-		w.produce(w.liveLogs(rng.Uint64(), 1000))
-		w.awaitLists()
+		w.Produce(w.LiveLogs(rng.Uint64(), 1000))
+		w.AwaitLists()
 		if err := m.stop(); err != nil {
 			t.Error(err)
 		}
-		config := w.config
-		config.Boards = liveBoards()
-		config.Boards.Boards[0].K = 6
+		changed := world.LiveBoards()
+		changed.Boards[0].K = 6
 		for _, only := range []string{"rank", "leaderboard"} {
 			c := w.member()
-			c.Boards, c.Only = &config, only
+			c.Boards.Boards, c.Only = changed, only
 			if err := subscribeError(t, c); !errors.Is(err, microbatch.ErrSettings) {
 				t.Errorf("%s stopped with %v", only, err)
 			}
 		}
-		w.config.Boards.RankItems = 1_000_000
+		w.Config.Boards.RankItems = 1_000_000
 		startMember(t, w.member(), wrap{})
-		w.close()
-		w.checkBoards(w.expected())
+		w.Close()
+		w.CheckLists(w.Expected())
 	})
 }
 
@@ -218,24 +219,24 @@ func (s shut) Write(ctx context.Context, asOf, watermark int64, lists []event.Ra
 // written, and the other handlers go on.
 func TestPendingLists(t *testing.T) {
 	onRedis(t, redisserver.Options{}, func(t *testing.T, w *boardsWorld, _ *redisserver.Server, rng *rand.Rand) {
-		w.config.PendingLists = 60
+		w.options.PendingLists = 60
 		var on atomic.Bool
 		on.Store(true)
 		c := w.member()
 		c.BatchRecords = 1
 		m := startMember(t, c, wrap{lists: func(to handlers.ListWriter) handlers.ListWriter { return shut{to, &on} }})
-		w.chaos(rng, w.liveLogs(rng.Uint64(), 6000), 10, func(int) { w.awaitProgress(w.total()) })
-		w.close()
-		w.awaitProgress(w.total())
-		w.eventually("the circuit breaker is open, and reading has stopped", func() bool {
+		w.Chaos(rng, w.LiveLogs(rng.Uint64(), 6000), 10, func(int) { w.AwaitProgress(w.Total()) })
+		w.Close()
+		w.AwaitProgress(w.Total())
+		w.Eventually("the circuit breaker is open, and reading has stopped", func() bool {
 			list, breaker := m.leaderboard.Status()
 			stopped := 0
-			ends, err := w.admin.ListEndOffsets(t.Context(), w.topics.Rankings)
+			ends, err := w.Admin.ListEndOffsets(t.Context(), w.Topics.Rankings)
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, s := range list {
-				end, _ := ends.Lookup(w.topics.Rankings, int32(s.Partition)) // what the status has is from when it read last
+				end, _ := ends.Lookup(w.Topics.Rankings, int32(s.Partition)) // what the status has is from when it read last
 				if s.PendingLists >= 60 && s.Offset < end.Offset-1 {
 					stopped++
 				}
@@ -246,13 +247,13 @@ func TestPendingLists(t *testing.T) {
 					t.Fatalf("committed through %d, and nothing is written", s.PublishedThrough)
 				}
 			}
-			return stopped == w.config.Lanes && breaker == "open"
+			return stopped == w.Config.Lanes && breaker == "open"
 		})
-		if keys, err := w.keys(t.Context()); err != nil || len(keys) > 0 {
+		if keys, err := w.Keys(t.Context()); err != nil || len(keys) > 0 {
 			t.Fatalf("%d keys in Redis (%v)", len(keys), err)
 		}
 		on.Store(false)
-		w.checkBoards(w.expected())
+		w.CheckLists(w.Expected())
 	})
 }
 
@@ -262,11 +263,11 @@ func TestFlushedOnTime(t *testing.T) {
 		c := w.member()
 		c.SilentInterval = time.Hour
 		startMember(t, c, wrap{})
-		logs := w.liveLogs(rng.Uint64(), 100)
+		logs := w.LiveLogs(rng.Uint64(), 100)
 		for p := range logs {
 			logs[p] = logs[p][:20]
 		}
-		w.produce(logs)
-		w.awaitLists()
+		w.Produce(logs)
+		w.AwaitLists()
 	})
 }

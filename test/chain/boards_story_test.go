@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrank/millrank/test/world"
+
 	"github.com/millrank/millrank/event"
 	"github.com/millrank/millrank/internal/redisserver"
 	"github.com/millrank/millrank/operators"
@@ -16,11 +18,11 @@ import (
 // TestBoardsStory: scores that fall, ties, and a window that slides, step by step, as a reader of Redis sees them by plain ZREVRANGE.
 func TestBoardsStory(t *testing.T) {
 	onRedis(t, redisserver.Options{}, func(t *testing.T, w *boardsWorld, _ *redisserver.Server, _ *rand.Rand) {
-		w.config.Boards = boardsOver(liveSettings(),
+		w.Config.Boards = world.BoardsOver(world.LiveSettings(),
 			operators.Board{Name: "likes", Window: operators.Window{Size: 10 * time.Second}, Measure: operators.Sum, K: 2, By: [][]string{{}, {"region"}}},
 			operators.Board{Name: "trend", Window: operators.Window{Size: 10 * time.Second, Slide: 5 * time.Second}, Measure: operators.Sum, K: 2, By: [][]string{{}}},
 		)
-		w.watch()
+		w.Watch()
 		startMember(t, w.member(), wrap{})
 		const start = 1_709_043_540_000
 		n := 0
@@ -36,15 +38,15 @@ func TestBoardsStory(t *testing.T) {
 				ms := start + 1000*second
 				log[0] = append(log[0], sim.Record{EventID: fmt.Sprint(n), Item: word[:at], Dims: []string{"eu"}, At: ms, Time: ms, Value: value})
 			}
-			w.produce(log)
+			w.Produce(log)
 		}
 		shows := func(key, want string) {
 			t.Helper()
 			var got string
-			w.eventuallyOr(key+" shows "+want, func() bool {
-				list, err := w.read(t.Context(), w.config.Prefix+key, event.Top)
-				words := make([]string, len(list.entries))
-				for i, e := range list.entries {
+			w.EventuallyOr(key+" shows "+want, func() bool {
+				list, err := w.Read(t.Context(), w.Config.Prefix+key, event.Top)
+				words := make([]string, len(list.Entries))
+				for i, e := range list.Entries {
 					words[i] = fmt.Sprint(e.Item, " ", e.Score)
 				}
 				got = strings.Join(words, ", ")
@@ -75,7 +77,7 @@ func TestBoardsStory(t *testing.T) {
 		happens(16, "hal+2") // nor does the next one have fay
 		shows("global:top_k:trend", "hal 2, gus 1")
 		shows("global:top_k:trend:20240227T141900Z", "eve 10, fay 4")
-		w.close()
-		w.checkBoards(w.expected())
+		w.Close()
+		w.CheckLists(w.Expected())
 	})
 }

@@ -8,32 +8,29 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrank/millrank/test/world"
+
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/millrank/millrank/internal/embedded"
 	"github.com/millrank/millrank/sim"
 )
 
 // onKfake runs a test on the embedded broker, whose answers it can change.
-func onKfake(t *testing.T, nodes int, test func(t *testing.T, w *world, cluster *kfake.Cluster, rng *rand.Rand)) {
+func onKfake(t *testing.T, nodes int, test func(t *testing.T, w *world.World, cluster *kfake.Cluster, rng *rand.Rand)) {
 	t.Helper()
-	kafka, err := embedded.StartKafka(embedded.KafkaOptions{Brokers: nodes})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(kafka.Close)
-	w := newWorld(t, kafka.Brokers(), liveSettings(), 4, 3)
-	test(t, w, kafka.Cluster(), newRand(t, rand.Uint64()%1_000_000))
+	kafka := world.Kfake(t, nodes)
+	w := world.New(t, kafka.Brokers(), world.LiveSettings(), 4, 3)
+	test(t, w, kafka.Cluster(), world.NewRand(t, rand.Uint64()%1_000_000))
 }
 
 var errCut = errors.New("the connection is cut")
 
 // TestCommitLost (fault 5): the broker takes commits in, and the connection is cut before it answers; or it is cut before.
 func TestCommitLost(t *testing.T) {
-	onKfake(t, 1, func(t *testing.T, w *world, cluster *kfake.Cluster, rng *rand.Rand) {
+	onKfake(t, 1, func(t *testing.T, w *world.World, cluster *kfake.Cluster, rng *rand.Rand) {
 		lost := 0
 		cluster.ControlKey(int16(kmsg.OffsetCommit), func(kmsg.Request) (kmsg.Response, error, bool) {
 			cluster.KeepControl()
@@ -42,13 +39,13 @@ func TestCommitLost(t *testing.T) {
 			}
 			return nil, nil, false
 		})
-		startMember(t, w.member(), wrap{})
-		w.chaos(rng, w.liveLogs(rng.Uint64(), 5000), 5, func(int) {
-			w.awaitProgress(w.processed() + 1)
-			w.checkDurable()
+		startMember(t, member(w), wrap{})
+		w.Chaos(rng, w.LiveLogs(rng.Uint64(), 5000), 5, func(int) {
+			w.AwaitProgress(w.Processed() + 1)
+			w.CheckDurable()
 		})
-		w.awaitDone()
-		w.check(true)
+		w.AwaitDone()
+		w.Check(true)
 		if lost < 3 {
 			t.Errorf("%d commits were lost", lost)
 		}
@@ -58,7 +55,7 @@ func TestCommitLost(t *testing.T) {
 // TestCommitRefused (fault 6): the broker says that commits are of an old generation, until the member joins anew: the session
 // must end, and the member go on.
 func TestCommitRefused(t *testing.T) {
-	onKfake(t, 1, func(t *testing.T, w *world, cluster *kfake.Cluster, rng *rand.Rand) {
+	onKfake(t, 1, func(t *testing.T, w *world.World, cluster *kfake.Cluster, rng *rand.Rand) {
 		var joins atomic.Int64
 		anew := func() bool { return joins.Load() >= 3 } // one request to be given an ID, one with it, and again
 		cluster.ControlKey(int16(kmsg.OffsetCommit), func(request kmsg.Request) (kmsg.Response, error, bool) {
@@ -85,11 +82,11 @@ func TestCommitRefused(t *testing.T) {
 			joins.Add(1)
 			return nil, nil, false
 		})
-		w.produce(w.liveLogs(rng.Uint64(), 5000))
-		startMember(t, w.member(), wrap{})
-		w.awaitDone()
-		w.check(true)
-		w.checkDurable()
+		w.Produce(w.LiveLogs(rng.Uint64(), 5000))
+		startMember(t, member(w), wrap{})
+		w.AwaitDone()
+		w.Check(true)
+		w.CheckDurable()
 		if !anew() {
 			t.Errorf("it joined by %d requests: the session did not end", joins.Load())
 		}
@@ -98,30 +95,30 @@ func TestCommitRefused(t *testing.T) {
 
 // TestBrokersMove (fault 10): the group's coordinator and partitions' leaders move.
 func TestBrokersMove(t *testing.T) {
-	onKfake(t, 3, func(t *testing.T, w *world, cluster *kfake.Cluster, rng *rand.Rand) {
+	onKfake(t, 3, func(t *testing.T, w *world.World, cluster *kfake.Cluster, rng *rand.Rand) {
 		for range 2 {
-			startMember(t, w.member(), wrap{})
+			startMember(t, member(w), wrap{})
 		}
-		w.chaos(rng, w.liveLogs(rng.Uint64(), 10_000), 12, func(step int) {
+		w.Chaos(rng, w.LiveLogs(rng.Uint64(), 10_000), 12, func(step int) {
 			if step%3 == 0 {
 				cluster.RehashCoordinators()
 			}
-			for _, topic := range []string{w.topics.Events, w.topics.Updates, w.topics.Letters} {
+			for _, topic := range []string{w.Topics.Events, w.Topics.Updates, w.Topics.Letters} {
 				if err := cluster.MoveTopicPartition(topic, int32(rng.IntN(2)), int32(rng.IntN(3))); err != nil {
 					t.Error(err)
 				}
 			}
-			w.awaitProgress(w.processed() + rng.Int64N(max(1, w.total()-w.processed())))
+			w.AwaitProgress(w.Processed() + rng.Int64N(max(1, w.Total()-w.Processed())))
 		})
-		w.awaitDone()
-		w.check(true)
+		w.AwaitDone()
+		w.Check(true)
 	})
 }
 
 // TestConnectionsCut (fault 11): fetches, produces and whatever else are cut off at random, before the broker acts;
 // and some fetches are slow.
 func TestConnectionsCut(t *testing.T) {
-	onKfake(t, 2, func(t *testing.T, w *world, cluster *kfake.Cluster, rng *rand.Rand) {
+	onKfake(t, 2, func(t *testing.T, w *world.World, cluster *kfake.Cluster, rng *rand.Rand) {
 		var on atomic.Bool
 		var cut atomic.Int64
 		dice := rand.New(rand.NewPCG(rng.Uint64(), 1)) // the cluster calls one at a time
@@ -138,33 +135,33 @@ func TestConnectionsCut(t *testing.T) {
 			return nil, nil, false
 		})
 		for range 2 {
-			startMember(t, w.member(), wrap{})
+			startMember(t, member(w), wrap{})
 		}
-		w.chaos(rng, w.liveLogs(rng.Uint64(), 10_000), 8, func(int) {
+		w.Chaos(rng, w.LiveLogs(rng.Uint64(), 10_000), 8, func(int) {
 			before := cut.Load()
 			on.Store(true)
-			w.eventually("some connections are cut", func() bool { return cut.Load() > before+10 })
+			w.Eventually("some connections are cut", func() bool { return cut.Load() > before+10 })
 			on.Store(false)
-			w.awaitProgress(w.processed() + 1)
+			w.AwaitProgress(w.Processed() + 1)
 		})
-		w.awaitDone()
-		w.check(true)
+		w.AwaitDone()
+		w.Check(true)
 	})
 }
 
 // TestDeadLettersUnavailable (fault 21): the dead-letter topic refuses everything. What comes after the first dead letter is not
 // committed, and reading stops; then it goes on.
 func TestDeadLettersUnavailable(t *testing.T) {
-	onKfake(t, 1, func(t *testing.T, w *world, cluster *kfake.Cluster, rng *rand.Rand) {
+	onKfake(t, 1, func(t *testing.T, w *world.World, cluster *kfake.Cluster, rng *rand.Rand) {
 		var refused atomic.Int64
 		var down atomic.Bool
 		down.Store(true)
 		cluster.ControlKey(int16(kmsg.Produce), func(request kmsg.Request) (kmsg.Response, error, bool) {
 			cluster.KeepControl()
 			produce := request.(*kmsg.ProduceRequest)
-			info := cluster.TopicInfo(w.topics.Letters)
+			info := cluster.TopicInfo(w.Topics.Letters)
 			about := func(topic kmsg.ProduceRequestTopic) bool {
-				return topic.Topic == w.topics.Letters || info != nil && topic.TopicID == info.TopicID
+				return topic.Topic == w.Topics.Letters || info != nil && topic.TopicID == info.TopicID
 			}
 			if !down.Load() || !slices.ContainsFunc(produce.Topics, about) {
 				return nil, nil, false
@@ -172,27 +169,27 @@ func TestDeadLettersUnavailable(t *testing.T) {
 			refused.Add(1)
 			return nil, errCut, true
 		})
-		logs := w.liveLogs(rng.Uint64(), 5000)
-		w.produce(logs)
-		c := w.member()
+		logs := w.LiveLogs(rng.Uint64(), 5000)
+		w.Produce(logs)
+		c := member(w)
 		c.DeliveryTime, c.BatchRecords = 300*time.Millisecond, 500
 		m := startMember(t, c, wrap{})
-		w.eventually("it was refused", func() bool { return refused.Load() > 8 })
-		w.checkDurable()
-		for p, log := range w.logs {
-			first := slices.IndexFunc(sim.Decide(w.settings, log), func(o sim.Outcome) bool { return o.Decision.DeadLetter() })
-			if through := w.commits()[p].through; first >= 0 && through >= log[first].Offset {
+		w.Eventually("it was refused", func() bool { return refused.Load() > 8 })
+		w.CheckDurable()
+		for p, log := range w.Logs {
+			first := slices.IndexFunc(sim.Decide(w.Settings, log), func(o sim.Outcome) bool { return o.Decision.DeadLetter() })
+			if through := w.Commits()[p].Through; first >= 0 && through >= log[first].Offset {
 				t.Errorf("partition %d: committed through %d, beyond dead letter %d", p, through, log[first].Offset)
 			}
 		}
 		for _, s := range m.intake.Status() {
-			if s.Offset >= w.lastOffset(s.Partition) {
+			if s.Offset >= w.LastOffset(s.Partition) {
 				t.Errorf("partition %d was read to its end, %d, though its dead letters could not be published", s.Partition, s.Offset)
 			}
 		}
 		down.Store(false)
-		w.awaitDone()
-		w.check(true)
+		w.AwaitDone()
+		w.Check(true)
 	})
 }
 

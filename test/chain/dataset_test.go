@@ -5,9 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrank/millrank/test/world"
+
 	"github.com/millrank/millrank/internal/apachekafka"
-	"github.com/millrank/millrank/internal/embedded"
-	"github.com/millrank/millrank/operators"
 	"github.com/millrank/millrank/sim"
 )
 
@@ -16,12 +16,7 @@ func brokers() map[string]func(*testing.T) []string {
 	all := map[string]func(*testing.T) []string{
 		"kfake": func(t *testing.T) []string {
 			t.Helper()
-			kafka, err := embedded.StartKafka(embedded.KafkaOptions{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(kafka.Close)
-			return kafka.Brokers()
+			return world.Kfake(t, 1).Brokers()
 		},
 		"apache": func(t *testing.T) []string {
 			t.Helper()
@@ -32,14 +27,6 @@ func brokers() map[string]func(*testing.T) []string {
 		delete(all, "apache")
 	}
 	return all
-}
-
-// dataSettings suit the data sets: an hour's panes, and delays of minutes.
-func dataSettings() operators.Settings {
-	s := operators.DefaultSettings()
-	s.Pane, s.OutOfOrderness, s.AllowedLateness, s.MaxAhead = time.Hour, 10*time.Minute, 10*time.Minute, time.Hour
-	s.DedupSegment = 10 * time.Minute
-	return s
 }
 
 // TestDataSets: both real data sets, with injected duplicates, late, future and malformed records, come out as
@@ -57,21 +44,21 @@ func TestDataSets(t *testing.T) {
 		const partitions = 6
 		logs := sim.Arrive(7, facts, sim.Arrival{
 			Partitions: partitions, DelayMean: time.Minute, DelayMax: 9 * time.Minute,
-			Duplicates: 0.02, Late: 0.01, Future: 0.01, Malformed: 0.01, Settings: dataSettings(),
+			Duplicates: 0.02, Late: 0.01, Future: 0.01, Malformed: 0.01, Settings: world.DataSettings(),
 		})
 		for broker, start := range brokers() {
 			servers := start(t)
 			for _, members := range []int{1, 3} {
 				t.Run(fmt.Sprintf("%s/%s by %d", broker, name, members), func(t *testing.T) {
-					w := newWorld(t, servers, dataSettings(), partitions, 4)
-					w.produce(logs)
+					w := world.New(t, servers, world.DataSettings(), partitions, 4)
+					w.Produce(logs)
 					for range members {
-						c := w.member()
+						c := member(w)
 						c.BatchRecords = 4096
 						startMember(t, c, wrap{})
 					}
-					w.awaitDone()
-					w.check(members > 1) // partitions that move begin at their commit
+					w.AwaitDone()
+					w.Check(members > 1) // partitions that move begin at their commit
 				})
 			}
 		}

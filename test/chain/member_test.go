@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrank/millrank/test/world"
+
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
@@ -29,7 +31,7 @@ const memberEnv = "MILLRANK_TEST_MEMBER"
 // memberConfig is one member of the group, in this process or in one of its own.
 type memberConfig struct {
 	Brokers    []string
-	Topics     topics
+	Topics     world.Topics
 	Shards     int
 	Partitions int // of the events topic
 	Settings   operators.Settings
@@ -52,16 +54,13 @@ type memberConfig struct {
 	ClockAhead        time.Duration // how wrong this machine's clock is
 	Log               string        // file to log to; "" for nowhere
 
-	Boards *boardsConfig // ranks and writes leaderboards, too; nil: doesn't
+	Boards *memberBoards // ranks and writes leaderboards, too; nil: doesn't
 	Only   string        // the one handler that runs, "intake", "rank", "leaderboard" or "late"; "" for all
 
 	// DieAfterLetters kills the process (SIGKILL) when it has published dead letters so many times, before anything that depends on
 	// them is committed. 0: never.
 	DieAfterLetters int
 }
-
-// topics are the names in use.
-type topics struct{ Events, Updates, Letters, Rankings, Group string }
 
 // running is a member in this process.
 type running struct {
@@ -214,7 +213,7 @@ func (m *running) stop() error {
 }
 
 // startMember starts a member in this process, and stops it with the test.
-func startMember(t *testing.T, c memberConfig, w wrap) *running {
+func startMember(t testing.TB, c memberConfig, w wrap) *running {
 	t.Helper()
 	m, err := newMember(c, w)
 	if err != nil {
@@ -272,9 +271,16 @@ func TestMain(m *testing.M) {
 	if text := os.Getenv(memberEnv); text != "" {
 		os.Exit(beMember(text))
 	}
-	code := m.Run()
-	if err := program.remove(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
+	os.Exit(m.Run())
+}
+
+// member returns settings for a member in which everything happens soon.
+func member(w *world.World) memberConfig {
+	return memberConfig{
+		Brokers: w.Brokers, Topics: w.Topics, Shards: w.Shards, Partitions: w.Partitions, Settings: w.Settings,
+		Strategy: "cooperative-sticky", Generation: 1, SessionTimeout: 600 * time.Millisecond, HeartbeatInterval: 100 * time.Millisecond,
+		FlushInterval: 20 * time.Millisecond, FlushCells: 50_000, PendingCells: 500_000, BatchRecords: 1000,
+		CommitInterval: 20 * time.Millisecond, IdleTimeout: 300 * time.Millisecond, SilentInterval: 20 * time.Millisecond,
+		ReleaseTimeout: 500 * time.Millisecond, DeliveryTime: 10 * time.Second,
 	}
-	os.Exit(code)
 }

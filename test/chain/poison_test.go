@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrank/millrank/test/world"
+
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -96,21 +98,21 @@ func poisons(now time.Time) []poison {
 // TestPoison (fault 20): each input becomes what it should, once; what can't be counted is a dead letter with its original bytes and a
 // text that names what is wrong; and the partition goes on.
 func TestPoison(t *testing.T) {
-	onKfake(t, 1, func(t *testing.T, w *world, _ *kfake.Cluster, _ *rand.Rand) {
+	onKfake(t, 1, func(t *testing.T, w *world.World, _ *kfake.Cluster, _ *rand.Rand) {
 		now := time.Now().Truncate(time.Millisecond)
 		list := poisons(now)
 		for _, p := range list {
-			r := &kgo.Record{Topic: w.topics.Events, Partition: 1, Value: p.value, Headers: p.headers, Timestamp: now, Key: []byte("key")}
-			if err := w.client.ProduceSync(t.Context(), r).FirstErr(); err != nil {
+			r := &kgo.Record{Topic: w.Topics.Events, Partition: 1, Value: p.value, Headers: p.headers, Timestamp: now, Key: []byte("key")}
+			if err := w.Client.ProduceSync(t.Context(), r).FirstErr(); err != nil {
 				t.Fatalf("%s: %v", p.name, err)
 			}
 		}
-		m := startMember(t, w.member(), wrap{})
-		w.eventually("all are processed", func() bool { return w.commits()[1].through == int64(len(list))-1 })
-		letters, times := w.letters()
+		m := startMember(t, member(w), wrap{})
+		w.Eventually("all are processed", func() bool { return w.Commits()[1].Through == int64(len(list))-1 })
+		letters, times := w.Letters()
 		counted := int64(0)
 		for offset, p := range list {
-			at := letter{1, int64(offset)}
+			at := world.Letter{Partition: 1, Offset: int64(offset)}
 			l, dead := letters[at]
 			switch {
 			case p.want == event.Counted:
@@ -128,7 +130,7 @@ func TestPoison(t *testing.T) {
 		}
 		var got int64
 		groups, items := map[event.Group]bool{}, map[string]bool{}
-		for key, cell := range w.receive().cells[1] {
+		for key, cell := range w.Receive().Cells[1] {
 			got += cell.Count
 			groups[key.Group], items[key.Item] = true, true
 		}
@@ -174,12 +176,12 @@ func edges() []edge {
 
 // TestPoisonEdges: what is decided at the edges; a sum that runs over; a transaction that is aborted.
 func TestPoisonEdges(t *testing.T) {
-	onKfake(t, 1, func(t *testing.T, w *world, _ *kfake.Cluster, _ *rand.Rand) {
+	onKfake(t, 1, func(t *testing.T, w *world.World, _ *kfake.Cluster, _ *rand.Rand) {
 		pane := time.Now().Truncate(5 * time.Second).UnixMilli()
 		last := int64(-1)
 		write := func(client *kgo.Client, id, item string, at, value, timestamp int64) {
 			t.Helper()
-			r := &kgo.Record{Topic: w.topics.Events, Partition: 2, Timestamp: time.UnixMilli(timestamp), Value: fmt.Appendf(nil,
+			r := &kgo.Record{Topic: w.Topics.Events, Partition: 2, Timestamp: time.UnixMilli(timestamp), Value: fmt.Appendf(nil,
 				`{"event_id":%q,"item_id":%q,"region":"eu","timestamp":%q,"value":%d}`, id, item, time.UnixMilli(at).UTC().Format(time.RFC3339Nano), value)}
 			if err := client.ProduceSync(t.Context(), r).FirstErr(); err != nil {
 				t.Fatal(err)
@@ -192,9 +194,9 @@ func TestPoisonEdges(t *testing.T) {
 			if e.timestamp < 0 {
 				timestamp = -1
 			}
-			write(w.client, e.id, "edge", pane+e.at, e.value, timestamp)
+			write(w.Client, e.id, "edge", pane+e.at, e.value, timestamp)
 		}
-		aborted, err := kgo.NewClient(kgo.SeedBrokers(w.brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.TransactionalID(w.topics.Group))
+		aborted, err := kgo.NewClient(kgo.SeedBrokers(w.Brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.TransactionalID(w.Topics.Group))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -211,21 +213,21 @@ func TestPoisonEdges(t *testing.T) {
 		most := int64(1) << 53
 		var large []*kgo.Record
 		for i := range 1030 {
-			large = append(large, &kgo.Record{Topic: w.topics.Events, Partition: 2, Timestamp: time.UnixMilli(pane + 8000), Value: fmt.Appendf(nil,
+			large = append(large, &kgo.Record{Topic: w.Topics.Events, Partition: 2, Timestamp: time.UnixMilli(pane + 8000), Value: fmt.Appendf(nil,
 				`{"event_id":"large %d","item_id":"large","region":"eu","timestamp":%q,"value":%d}`, i, time.UnixMilli(pane+8000).UTC().Format(time.RFC3339Nano), most)})
 		}
-		if err := w.client.ProduceSync(t.Context(), large...).FirstErr(); err != nil {
+		if err := w.Client.ProduceSync(t.Context(), large...).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
-		write(w.client, "negative", "large", pane+8000, -most, pane+8000) // the sum stays where it ran over
+		write(w.Client, "negative", "large", pane+8000, -most, pane+8000) // the sum stays where it ran over
 
-		m := startMember(t, w.member(), wrap{})
-		w.eventually("all are processed", func() bool { return w.commits()[2].through == last })
-		letters, _ := w.letters()
+		m := startMember(t, member(w), wrap{})
+		w.Eventually("all are processed", func() bool { return w.Commits()[2].Through == last })
+		letters, _ := w.Letters()
 		var counts [2]int64
 		var duplicates int64
 		for offset, e := range list {
-			l, dead := letters[letter{2, int64(offset)}]
+			l, dead := letters[world.Letter{Partition: 2, Offset: int64(offset)}]
 			if dead != e.want.DeadLetter() || dead && l.Reason != e.want {
 				t.Errorf("%s at %d: a dead letter: %t, %v; want %v", e.id, e.at, dead, l.Reason, e.want)
 			}
@@ -237,10 +239,10 @@ func TestPoisonEdges(t *testing.T) {
 			default:
 			}
 		}
-		if len(letters) != 3 || letters[letter{2, 9}].Lateness != 2501 {
-			t.Errorf("%d dead letters; the late one is %+v", len(letters), letters[letter{2, 9}])
+		if len(letters) != 3 || letters[world.Letter{Partition: 2, Offset: 9}].Lateness != 2501 {
+			t.Errorf("%d dead letters; the late one is %+v", len(letters), letters[world.Letter{Partition: 2, Offset: 9}])
 		}
-		for key, cell := range w.receive().cells[2] {
+		for key, cell := range w.Receive().Cells[2] {
 			switch {
 			case key.Item == "large" && cell.Sum == math.MaxInt64 && cell.Count == 1031 && cell.Min == -most && cell.Max == most:
 			case key.Item == "edge" && cell.Count == counts[(key.Pane-pane)/5000] && cell.Sum == cell.Count:

@@ -1,6 +1,6 @@
 //go:build e2e
 
-package chain_test
+package e2e_test
 
 import (
 	"cmp"
@@ -22,35 +22,33 @@ import (
 
 	"github.com/millrank/millrank/event"
 	"github.com/millrank/millrank/handlers"
-	"github.com/millrank/millrank/internal/apachekafka"
 	"github.com/millrank/millrank/internal/embedded"
 	"github.com/millrank/millrank/internal/embedded/clickhousetest"
 	"github.com/millrank/millrank/microbatch"
 	"github.com/millrank/millrank/sim"
+	"github.com/millrank/millrank/test/world"
 )
 
 // historyWorld is a world whose history is in ClickHouse.
 type historyWorld struct {
-	*boardsWorld
+	*run
 	conn driver.Conn
-	name string // of the program
-	file string // of settings
 }
 
-func (w *boardsWorld) withHistory(name string, server *embedded.ClickHouse) *historyWorld {
-	w.t.Helper()
+func (w *run) withHistory(server *embedded.ClickHouse) *historyWorld {
+	w.T.Helper()
 	conn, err := clickhouse.Open(&clickhouse.Options{Addr: []string{server.Addr()}, Protocol: clickhouse.HTTP})
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
-	w.t.Cleanup(func() { _ = conn.Close() })
-	more := fmt.Sprintf("clickhouse:\n  addresses: [%s]\n  protocol: http\n", server.Addr())
-	return &historyWorld{w, conn, name, w.settingsFile(name, more)}
+	w.T.Cleanup(func() { _ = conn.Close() })
+	w.settings(fmt.Sprintf("clickhouse:\n  addresses: [%s]\n  protocol: http\n", server.Addr()))
+	return &historyWorld{w, conn}
 }
 
 // start starts the program, with interim results every half second.
-func (w *historyWorld) start(args ...string) *process {
-	return w.startProgram(w.file, append([]string{"--set", "flush.history=500ms"}, args...)...)
+func (w *historyWorld) start(args ...string) *world.Process {
+	return w.run.start(append([]string{"--set", "flush.history=500ms"}, args...)...)
 }
 
 // item is what the history counts of an item in a pane and region.
@@ -60,12 +58,12 @@ type item struct {
 }
 
 // checkHistory waits until the history has just what the oracle and the answers say.
-func (w *historyWorld) checkHistory(want answers) {
-	w.t.Helper()
+func (w *historyWorld) checkHistory(want world.Answers) {
+	w.T.Helper()
 	counts, letters := map[item]sim.Totals{}, map[string]uint64{}
-	for _, log := range w.logs {
-		outcomes := sim.Decide(w.settings, log)
-		for key, c := range sim.CellsOf(w.settings, log, outcomes) {
+	for _, log := range w.Logs {
+		outcomes := sim.Decide(w.Settings, log)
+		for key, c := range sim.CellsOf(w.Settings, log, outcomes) {
 			at := item{key.Pane, key.Group.Values()[0], key.Item}
 			sum, known := counts[at]
 			if !known {
@@ -85,19 +83,19 @@ func (w *historyWorld) checkHistory(want answers) {
 	var difference string
 	ticker := time.NewTicker(250 * time.Millisecond)
 	defer ticker.Stop()
-	for time.Since(began) < patience {
+	for time.Since(began) < world.Patience {
 		if difference = w.historyDiffers(want, counts, letters); difference == "" {
-			w.t.Logf("%d lists, %d items' counts and %v dead letters are in the history, after %v", len(want), len(counts), letters, time.Since(began).Round(time.Millisecond))
+			w.T.Logf("%d lists, %d items' counts and %v dead letters are in the history, after %v", len(want), len(counts), letters, time.Since(began).Round(time.Millisecond))
 			return
 		}
 		<-ticker.C
 	}
-	w.t.Errorf("the history after %v: %s", patience, difference)
+	w.T.Errorf("the history after %v: %s", world.Patience, difference)
 }
 
-func (w *historyWorld) historyDiffers(want answers, counts map[item]sim.Totals, letters map[string]uint64) string {
-	ctx := w.t.Context()
-	source := clickhouse.Named("source", "test/"+w.topics.Events)
+func (w *historyWorld) historyDiffers(want world.Answers, counts map[item]sim.Totals, letters map[string]uint64) string {
+	ctx := w.T.Context()
+	source := clickhouse.Named("source", "test/"+w.Topics.Events)
 	difference, n := "", 0
 	err := w.each(ctx, "SELECT board, grouped_by, region, window_start, items, scores, final, exact, duplicates FROM millrank.rankings FINAL WHERE source = {source:String} AND generation = 1", source, func(scan func(...any) error) error {
 		var key event.ListKey
@@ -182,11 +180,11 @@ func (w *historyWorld) each(ctx context.Context, query string, arg any, take fun
 
 // again has the history's groups begin at the start of their topics once more.
 func (w *historyWorld) deliverAgain() {
-	w.t.Helper()
-	for part, topic := range map[string]string{"cells": w.topics.Updates, "rankings": w.topics.Rankings, "dead-letters": w.topics.Letters} {
-		group := w.name + ".g1.history-" + part
-		w.eventually("group "+group+" is empty", func() bool {
-			deleted, err := w.admin.DeleteGroups(w.t.Context(), group)
+	w.T.Helper()
+	for part, topic := range map[string]string{"cells": w.Topics.Updates, "rankings": w.Topics.Rankings, "dead-letters": w.Topics.Letters} {
+		group := w.Program + ".g1.history-" + part
+		w.Eventually("group "+group+" is empty", func() bool {
+			deleted, err := w.Admin.DeleteGroups(w.T.Context(), group)
 			return err == nil && deleted[group].Err == nil
 		})
 		_ = topic
@@ -197,12 +195,8 @@ func (w *historyWorld) deliverAgain() {
 // answers and the oracle say; also when a process is killed in the middle, when merges are stopped, and when everything is delivered twice.
 func TestHistory(t *testing.T) {
 	server := clickhousetest.StartTest(t, embedded.ClickHouseOptions{})
-	redis, err := embedded.StartRedis(embedded.RedisOptions{Clock: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(redis.Close)
-	brokers := apachekafka.StartTest(t, apachekafka.Options{}).Brokers() // kfake forgets to throw out who dies while joining
+	redis := world.MiniRedis(t)
+	brokers := kafka.Broker(t).Brokers() // kfake forgets to throw out who dies while joining
 	for _, name := range []string{"wikipedia-edits", "online-retail"} {
 		t.Run(name, func(t *testing.T) {
 			facts, err := sim.Facts(name)
@@ -210,36 +204,23 @@ func TestHistory(t *testing.T) {
 				t.Fatal(err)
 			}
 			const partitions = 4
-			program := "history-" + name
-			w := newWorld(t, brokers, dataSettings(), partitions, 3).asProgram(program).withBoards(dataBoards(name), 2, redis.Addr()).withHistory(program, server)
+			w := newRun(world.New(t, brokers, world.DataSettings(), partitions, 3), "history-"+name, world.DataBoards(name), 2, redis).withHistory(server)
 			chosen := []string{"--handlers", "intake,rank,history"}
-			logs := sim.Arrive(5, facts, sim.Arrival{
-				Partitions: partitions, DelayMean: time.Minute, DelayMax: 9 * time.Minute,
-				Duplicates: 0.02, Late: 0.01, Future: 0.01, Malformed: 0.01, Settings: dataSettings(),
-			})
-			half := func(first bool) {
-				bit := make([][]sim.Record, partitions)
-				for p, log := range logs {
-					if bit[p] = log[len(log)/2:]; first {
-						bit[p] = log[:len(log)/2]
-					}
-				}
-				w.produce(bit)
-			}
+			logs := w.Arrive(5, facts)
 			first := w.start(chosen...)
-			half(true)
-			w.awaitProgress(w.total() / 2)
+			w.ProducePart(logs, 0, 2)
+			w.AwaitProgress(w.Total() / 2)
 			if err := w.conn.Exec(t.Context(), "SYSTEM STOP MERGES"); err != nil {
 				t.Fatal(err)
 			}
-			first.signal(syscall.SIGKILL)
+			first.Signal(syscall.SIGKILL)
 			second := w.start(chosen...)
-			half(false)
-			w.close()
-			want := w.answers(name)
+			w.ProducePart(logs, 1, 2)
+			w.Close()
+			want := w.Answers(name)
 			w.checkHistory(want)
 			w.checkCommands(want)
-			if code := second.term(25 * time.Second); code != 0 {
+			if code := second.Term(25 * time.Second); code != 0 {
 				t.Errorf("exit code %d after SIGTERM, want 0", code)
 			}
 			w.deliverAgain()
@@ -249,7 +230,7 @@ func TestHistory(t *testing.T) {
 			if err := w.conn.Exec(t.Context(), "SYSTEM START MERGES"); err != nil {
 				t.Fatal(err)
 			}
-			if code := third.term(25 * time.Second); code != 0 {
+			if code := third.Term(25 * time.Second); code != 0 {
 				t.Errorf("exit code %d after SIGTERM, want 0", code)
 			}
 			if name == "wikipedia-edits" {
@@ -260,23 +241,23 @@ func TestHistory(t *testing.T) {
 }
 
 // checkCommands has the program show the history.
-func (w *historyWorld) checkCommands(want answers) {
-	w.t.Helper()
-	out, err := millrank(w.t, "status", "--config", w.file, "--from", "clickhouse", "--json")
+func (w *historyWorld) checkCommands(want world.Answers) {
+	w.T.Helper()
+	out, err := millrank(w.T, "status", "--config", w.file, "--from", "clickhouse", "--json")
 	var status struct {
 		Boards []struct{ Lists, Final int }
 	}
 	if e := json.Unmarshal([]byte(out), &status); err != nil || e != nil {
-		w.t.Fatalf("status: %v %v\n%s", err, e, out)
+		w.T.Fatalf("status: %v %v\n%s", err, e, out)
 	}
 	n := 0
 	for _, b := range status.Boards {
 		if n += b.Lists; b.Lists != b.Final {
-			w.t.Errorf("status: %d lists of a board, %d final", b.Lists, b.Final)
+			w.T.Errorf("status: %d lists of a board, %d final", b.Lists, b.Final)
 		}
 	}
 	if n != len(want) {
-		w.t.Errorf("status: %d lists, want %d", n, len(want))
+		w.T.Errorf("status: %d lists, want %d", n, len(want))
 	}
 	shown := 0
 	for _, r := range want {
@@ -286,18 +267,18 @@ func (w *historyWorld) checkCommands(want answers) {
 		if shown++; shown > 3 {
 			return
 		}
-		out, err := millrank(w.t, "top", "--config", w.file, "--from", "clickhouse", "--json", "--board", r.Board, "--region", r.Group.Values()[0],
+		out, err := millrank(w.T, "top", "--config", w.file, "--from", "clickhouse", "--json", "--board", r.Board, "--region", r.Group.Values()[0],
 			"--window", time.UnixMilli(r.Start).UTC().Format(time.RFC3339))
 		var top struct{ Items []event.Entry }
 		if e := json.Unmarshal([]byte(out), &top); err != nil || e != nil || !slices.Equal(top.Items, r.Entries) {
-			w.t.Errorf("top of %v: %v %v, want %v\n%s", r.ListKey, err, e, r.Entries, out)
+			w.T.Errorf("top of %v: %v %v, want %v\n%s", r.ListKey, err, e, r.Entries, out)
 		}
 	}
 }
 
 // reprocess counts anew in another generation, with other panes: views show it once it is active, and all of it; then the first one is dropped.
-func (w *historyWorld) reprocess(server *embedded.ClickHouse, want answers) {
-	w.t.Helper()
+func (w *historyWorld) reprocess(server *embedded.ClickHouse, want world.Answers) {
+	w.T.Helper()
 	more := []string{"--set", "generation=2", "--set", "time.pane=30m"}
 	w.start(append(more, "--handlers", "intake,rank,history")...)
 	entries := 0
@@ -306,9 +287,9 @@ func (w *historyWorld) reprocess(server *embedded.ClickHouse, want answers) {
 	}
 	// Plain HTTP, as curl or a browser asks.
 	ask := func(query string) string {
-		request, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, server.URL()+"?query="+url.QueryEscape(query), http.NoBody)
+		request, err := http.NewRequestWithContext(w.T.Context(), http.MethodGet, server.URL()+"?query="+url.QueryEscape(query), http.NoBody)
 		if err != nil {
-			w.t.Fatal(err)
+			w.T.Fatal(err)
 		}
 		response, err := http.DefaultClient.Do(request)
 		if err != nil {
@@ -318,20 +299,20 @@ func (w *historyWorld) reprocess(server *embedded.ClickHouse, want answers) {
 		body, _ := io.ReadAll(response.Body)
 		return strings.TrimSpace(string(body))
 	}
-	of := " WHERE source = 'test/" + w.topics.Events + "'"
+	of := " WHERE source = 'test/" + w.Topics.Events + "'"
 	lists := fmt.Sprintf("SELECT count(), countIf(final) FROM millrank.rankings FINAL%s AND generation = 2", of)
-	w.eventually("generation 2 has all lists, final", func() bool { return ask(lists) == fmt.Sprintf("%d\t%d", len(want), len(want)) })
+	w.Eventually("generation 2 has all lists, final", func() bool { return ask(lists) == fmt.Sprintf("%d\t%d", len(want), len(want)) })
 	if got := ask("SELECT DISTINCT dateDiff('minute', pane_start, pane_end) FROM millrank.item_counts" + of); got != "60" {
-		w.t.Errorf("before it is active, views show panes of %s minutes, want those of generation 1, 60", got)
+		w.T.Errorf("before it is active, views show panes of %s minutes, want those of generation 1, 60", got)
 	}
-	if out, err := millrank(w.t, append([]string{"activate", "2", "--config", w.file}, more...)...); err != nil {
-		w.t.Fatalf("activate: %v\n%s", err, out)
+	if out, err := millrank(w.T, append([]string{"activate", "2", "--config", w.file}, more...)...); err != nil {
+		w.T.Fatalf("activate: %v\n%s", err, out)
 	}
 	if got := ask("SELECT DISTINCT dateDiff('minute', pane_start, pane_end) FROM millrank.item_counts" + of); got != "30" {
-		w.t.Errorf("views show panes of %s minutes, want those of generation 2, 30", got)
+		w.T.Errorf("views show panes of %s minutes, want those of generation 2, 30", got)
 	}
 	if got := ask("SELECT count() FROM millrank.top_k" + of); got != fmt.Sprint(entries) {
-		w.t.Errorf("top_k has %s rows, want %d", got, entries)
+		w.T.Errorf("top_k has %s rows, want %d", got, entries)
 	}
 	for _, r := range want {
 		group := "AND region = ''"
@@ -345,30 +326,30 @@ func (w *historyWorld) reprocess(server *embedded.ClickHouse, want answers) {
 		got := ask(fmt.Sprintf("SELECT concat(toString(rank), ' ', toString(score)) FROM millrank.top_k%s AND board = '%s' AND window_start = fromUnixTimestamp64Milli(%d) %s AND grouped_by = '%s' ORDER BY rank",
 			of, r.Board, r.Start, group, cmp.Or(r.By, "global")))
 		if got != strings.Join(wanted, "\n") {
-			w.t.Errorf("list %v is %q, want %q", r.ListKey, got, wanted)
+			w.T.Errorf("list %v is %q, want %q", r.ListKey, got, wanted)
 			break
 		}
 	}
-	if out, err := millrank(w.t, append([]string{"drop", "1", "--config", w.file}, more...)...); err != nil {
-		w.t.Fatalf("drop: %v\n%s", err, out)
+	if out, err := millrank(w.T, append([]string{"drop", "1", "--config", w.file}, more...)...); err != nil {
+		w.T.Fatalf("drop: %v\n%s", err, out)
 	}
 	for _, table := range []string{"cells", "rankings", "dead_letters"} {
 		if got := ask("SELECT count() FROM millrank." + table + of + " AND generation = 1"); got != "0" {
-			w.t.Errorf("%s has %s rows of the dropped generation", table, got)
+			w.T.Errorf("%s has %s rows of the dropped generation", table, got)
 		}
 	}
 }
 
 // awaitHistoryRead waits until the history has read, and written, all that there was when it was called.
 func (w *historyWorld) awaitHistoryRead() {
-	w.t.Helper()
-	for part, topic := range map[string]string{"cells": w.topics.Updates, "rankings": w.topics.Rankings, "dead-letters": w.topics.Letters} {
-		ends, err := w.admin.ListEndOffsets(w.t.Context(), topic)
+	w.T.Helper()
+	for part, topic := range map[string]string{"cells": w.Topics.Updates, "rankings": w.Topics.Rankings, "dead-letters": w.Topics.Letters} {
+		ends, err := w.Admin.ListEndOffsets(w.T.Context(), topic)
 		if err != nil {
-			w.t.Fatal(err)
+			w.T.Fatal(err)
 		}
-		w.eventually("history-"+part+" has read all", func() bool {
-			committed, err := w.admin.FetchOffsets(w.t.Context(), w.name+".g1.history-"+part)
+		w.Eventually("history-"+part+" has read all", func() bool {
+			committed, err := w.Admin.FetchOffsets(w.T.Context(), w.Program+".g1.history-"+part)
 			if err != nil {
 				return false
 			}

@@ -1,6 +1,6 @@
 //go:build e2e
 
-package chain_test
+package e2e_test
 
 import (
 	"context"
@@ -19,21 +19,22 @@ import (
 	"github.com/millrank/millrank/internal/redisserver"
 	"github.com/millrank/millrank/sim"
 	"github.com/millrank/millrank/sinks/redis"
+	"github.com/millrank/millrank/test/world"
 )
 
 // millrank runs a command of the program, and returns its output.
-func millrank(t *testing.T, args ...string) (string, error) {
+func millrank(t testing.TB, args ...string) (string, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), world.Patience)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, binary(t), args...).CombinedOutput()
+	out, err := exec.CommandContext(ctx, program.Get(t).path, args...).CombinedOutput()
 	return string(out), err
 }
 
 // generationsReader reads metas of public keys, many at one moment, and looks whether they are of one generation.
 type generationsReader struct {
 	t    *testing.T
-	w    *boardsWorld
+	w    *run
 	keys []string
 
 	mu    sync.Mutex
@@ -44,7 +45,7 @@ type generationsReader struct {
 func (r *generationsReader) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		metas := make([]*goredis.SliceCmd, len(r.keys))
-		_, err := r.w.client.TxPipelined(ctx, func(p goredis.Pipeliner) error {
+		_, err := r.w.Redis.TxPipelined(ctx, func(p goredis.Pipeliner) error {
 			for i, key := range r.keys {
 				metas[i] = p.HMGet(ctx, redis.Meta(key), "generation")
 			}
@@ -91,30 +92,19 @@ func TestGenerations(t *testing.T) {
 		t.Fatal(err)
 	}
 	redisAddress := redisserver.StartTest(t, redisserver.Options{}).Addr()
-	w := newWorld(t, oneKfake(t), dataSettings(), partitions, 3).asProgram("generations").withBoards(dataBoards(name), 3, redisAddress)
-	file := w.settingsFile("generations", "")
-	again := []string{"--config", file, "--set", "generation=2", "--set", "time.pane=30m"}
-	logs := sim.Arrive(3, facts, sim.Arrival{
-		Partitions: partitions, DelayMean: time.Minute, DelayMax: 9 * time.Minute,
-		Duplicates: 0.02, Late: 0.01, Future: 0.01, Malformed: 0.01, Settings: dataSettings(),
-	})
-	quarter := func(i int) {
-		bit := make([][]sim.Record, partitions)
-		for p, log := range logs {
-			bit[p] = log[len(log)*i/4 : len(log)*(i+1)/4]
-		}
-		w.produce(bit)
-	}
-	quarter(0)
-	w.startProgram(file)
-	w.awaitProgress(w.total() / 2)
-	keys, err := w.keys(t.Context())
+	w := newRun(world.New(t, world.Kfake(t, 1).Brokers(), world.DataSettings(), partitions, 3), "generations", world.DataBoards(name), 3, redisAddress)
+	again := []string{"--config", w.file, "--set", "generation=2", "--set", "time.pane=30m"}
+	logs := w.Arrive(3, facts)
+	w.ProducePart(logs, 0, 4)
+	w.start()
+	w.AwaitProgress(w.Total() / 2)
+	keys, err := w.Keys(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for key := range w.expected() {
+	for key := range w.Expected() {
 		if len(keys) < 400 {
-			keys = append(keys, w.key(key))
+			keys = append(keys, w.Key(key))
 		}
 	}
 	reader := &generationsReader{t: t, w: w, keys: keys}
@@ -124,13 +114,13 @@ func TestGenerations(t *testing.T) {
 	defer reading.Wait()
 	defer cancel()
 
-	second := w.startProgram(file, again[2:]...)
-	quarter(1)
+	second := w.start(again[2:]...)
+	w.ProducePart(logs, 1, 4)
 	if out, err := millrank(t, append([]string{"drop", "1"}, again...)...); err == nil || !strings.Contains(out, "active") {
 		t.Errorf("dropping the active generation: %v, %s", err, out)
 	}
-	w.eventually("generation 2 has lists of its own", func() bool {
-		n, err := w.client.Exists(t.Context(), redis.Shadow(w.config.Prefix+"global:top_k", 2)).Result()
+	w.Eventually("generation 2 has lists of its own", func() bool {
+		n, err := w.Redis.Exists(t.Context(), redis.Shadow(w.Config.Prefix+"global:top_k", 2)).Result()
 		return err == nil && n == 1
 	})
 	activate := func(generation int, want string) {
@@ -138,15 +128,15 @@ func TestGenerations(t *testing.T) {
 		if out, err := millrank(t, append([]string{"activate", fmt.Sprint(generation)}, again...)...); err != nil {
 			t.Fatalf("activate: %v\n%s", err, out)
 		}
-		w.eventually("readers see generations "+want, func() bool { return reader.sequence() == want })
+		w.Eventually("readers see generations "+want, func() bool { return reader.sequence() == want })
 	}
 	activate(2, "1 2")
-	quarter(2)
+	w.ProducePart(logs, 2, 4)
 	activate(1, "1 2 1")
-	quarter(3)
-	w.close()
+	w.ProducePart(logs, 3, 4)
+	w.Close()
 	activate(2, "1 2 1 2")
-	w.checkBoards(w.answers(name))
+	w.CheckLists(w.Answers(name))
 	if got := reader.sequence(); got != "1 2 1 2" {
 		t.Errorf("readers saw generations %s, want 1 2 1 2", got)
 	}
@@ -161,44 +151,44 @@ func TestGenerations(t *testing.T) {
 		t.Fatalf("drop: %v\n%s", err, out)
 	}
 	w.checkGone("generations.g1.")
-	shadows, err := w.client.Keys(t.Context(), w.config.Prefix+"*g1*").Result()
-	if more, err2 := w.client.Keys(t.Context(), "{"+w.config.Prefix+"*g1*").Result(); err != nil || err2 != nil || len(shadows)+len(more) > 0 {
+	shadows, err := w.Redis.Keys(t.Context(), w.Config.Prefix+"*g1*").Result()
+	if more, err2 := w.Redis.Keys(t.Context(), "{"+w.Config.Prefix+"*g1*").Result(); err != nil || err2 != nil || len(shadows)+len(more) > 0 {
 		t.Errorf("keys of the dropped generation: %v %v (%v, %v)", shadows, more, err, err2)
 	}
-	w.checkBoards(w.answers(name))
+	w.CheckLists(w.Answers(name))
 }
 
 // stopOthers ends all programs of the world but one.
-func (w *world) stopOthers(but *process) {
-	w.t.Helper()
+func (w *run) stopOthers(but *world.Process) {
+	w.T.Helper()
 	for _, p := range w.programs {
 		if p != but {
-			if code := p.term(25 * time.Second); code != 0 {
-				w.t.Errorf("exit code %d after SIGTERM, want 0", code)
+			if code := p.Term(25 * time.Second); code != 0 {
+				w.T.Errorf("exit code %d after SIGTERM, want 0", code)
 			}
 		}
 	}
 }
 
 // checkGone checks that no topic and no group begins so.
-func (w *world) checkGone(prefix string) {
-	w.t.Helper()
-	topics, err := w.admin.ListTopics(w.t.Context())
+func (w *run) checkGone(prefix string) {
+	w.T.Helper()
+	topics, err := w.Admin.ListTopics(w.T.Context())
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	topics.EachPartition(func(p kadm.PartitionDetail) {
 		if strings.HasPrefix(p.Topic, prefix) {
-			w.t.Errorf("topic %s is there still", p.Topic)
+			w.T.Errorf("topic %s is there still", p.Topic)
 		}
 	})
-	groups, err := w.admin.ListGroups(w.t.Context())
+	groups, err := w.Admin.ListGroups(w.T.Context())
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	for _, g := range groups.Groups() {
 		if strings.HasPrefix(g, prefix) {
-			w.t.Errorf("group %s is there still", g)
+			w.T.Errorf("group %s is there still", g)
 		}
 	}
 }

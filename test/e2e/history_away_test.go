@@ -1,6 +1,6 @@
 //go:build e2e
 
-package chain_test
+package e2e_test
 
 import (
 	"bytes"
@@ -11,12 +11,11 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
-	"github.com/millrank/millrank/internal/apachekafka"
 	"github.com/millrank/millrank/internal/embedded"
 	"github.com/millrank/millrank/internal/embedded/clickhousetest"
 	"github.com/millrank/millrank/sim"
+	"github.com/millrank/millrank/test/world"
 )
 
 // proxy is a TCP proxy that can be shut, or let only requests through.
@@ -127,58 +126,43 @@ func (g *proxy) pass(c net.Conn) {
 func TestHistoryAway(t *testing.T) {
 	server := clickhousetest.StartTest(t, embedded.ClickHouseOptions{})
 	g := newProxy(t, server.Addr())
-	redis, err := embedded.StartRedis(embedded.RedisOptions{Clock: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(redis.Close)
 	const name, partitions = "wikipedia-edits", 4
 	facts, err := sim.Facts(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := newWorld(t, apachekafka.StartTest(t, apachekafka.Options{}).Brokers(), dataSettings(), partitions, 3).asProgram("away").withBoards(dataBoards(name), 2, redis.Addr()).withHistory("away", server)
+	w := newRun(world.New(t, kafka.Broker(t).Brokers(), world.DataSettings(), partitions, 3), "away", world.DataBoards(name), 2, world.MiniRedis(t)).withHistory(server)
 	through := []string{"--set", "clickhouse.addresses=" + g.addr(), "--set", "clickhouse.timeout=2s"}
-	logs := sim.Arrive(9, facts, sim.Arrival{
-		Partitions: partitions, DelayMean: time.Minute, DelayMax: 9 * time.Minute,
-		Duplicates: 0.02, Late: 0.01, Future: 0.01, Malformed: 0.01, Settings: dataSettings(),
-	})
-	quarter := func(i int) {
-		bit := make([][]sim.Record, partitions)
-		for p, log := range logs {
-			bit[p] = log[len(log)*i/4 : len(log)*(i+1)/4]
-		}
-		w.produce(bit)
-	}
+	logs := w.Arrive(9, facts)
 	count := func() (n uint64) {
 		_ = w.conn.QueryRow(t.Context(), "SELECT count() FROM millrank.cells").Scan(&n) // there may be no table yet
 		return n
 	}
 	p := w.start(through...)
-	quarter(0)
-	w.eventually("the history has cells", func() bool { return count() > 0 })
+	w.ProducePart(logs, 0, 4)
+	w.Eventually("the history has cells", func() bool { return count() > 0 })
 
 	g.set(proxyShut)
-	quarter(1)
-	w.awaitDone()
-	p.signal(syscall.SIGKILL)
+	w.ProducePart(logs, 1, 4)
+	w.AwaitDone()
+	p.Signal(syscall.SIGKILL)
 
 	g.set(proxyOpen)
 	p = w.start(through...)
 	before := count()
-	w.eventually("the history goes on", func() bool { return count() > before })
+	w.Eventually("the history goes on", func() bool { return count() > before })
 	g.set(proxyOneWay)
 	before = count()
-	quarter(2)
-	w.eventually("cells arrive, and nobody knows", func() bool { return count() > before })
-	p.signal(syscall.SIGKILL)
+	w.ProducePart(logs, 2, 4)
+	w.Eventually("cells arrive, and nobody knows", func() bool { return count() > before })
+	p.Signal(syscall.SIGKILL)
 
 	g.set(proxyShut)
 	w.start(through...)
-	quarter(3)
-	w.close()
-	want := w.answers(name)
-	w.checkBoards(want) // Redis, without ClickHouse
+	w.ProducePart(logs, 3, 4)
+	w.Close()
+	want := w.Answers(name)
+	w.CheckLists(want) // Redis, without ClickHouse
 	g.set(proxyOpen)
 	w.checkHistory(want)
 }
