@@ -18,7 +18,7 @@ func Unreachable(err error) bool {
 	}
 	for _, passing := range []error{
 		sarama.ErrOutOfBrokers, sarama.ErrBrokerNotAvailable, sarama.ErrLeaderNotAvailable, sarama.ErrNotController, sarama.ErrRequestTimedOut, sarama.ErrNetworkException,
-		sarama.ErrNotLeaderForPartition, sarama.ErrConsumerCoordinatorNotAvailable, sarama.ErrNotConnected, ErrDeliveryTimeout, io.EOF, io.ErrUnexpectedEOF,
+		sarama.ErrNotLeaderForPartition, sarama.ErrConsumerCoordinatorNotAvailable, sarama.ErrNotCoordinatorForConsumer, sarama.ErrOffsetsLoadInProgress, sarama.ErrNotConnected, ErrDeliveryTimeout, io.EOF, io.ErrUnexpectedEOF,
 	} {
 		if errors.Is(err, passing) {
 			return true

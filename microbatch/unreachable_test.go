@@ -5,6 +5,9 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrank/millrank/internal/embedded"
 	"github.com/millrank/millrank/microbatch"
@@ -38,5 +41,20 @@ func TestUnreachable(t *testing.T) {
 	refused := sarama.Wrap(sarama.ErrOutOfBrokers, sarama.ErrSASLAuthenticationFailed) // as Apache Kafka has it said; kfake hangs up
 	if microbatch.Unreachable(refused) {
 		t.Errorf("%v: that doesn't pass by itself", refused)
+	}
+}
+
+// TestUnreachableYet: a broker that has just started gives out no producer IDs yet, and says so in several ways. That passes.
+func TestUnreachableYet(t *testing.T) {
+	for _, why := range []error{kerr.CoordinatorLoadInProgress, kerr.CoordinatorNotAvailable, kerr.NotCoordinator} {
+		kafka, err := embedded.StartKafka(embedded.KafkaOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer kafka.Close()
+		kafka.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.InitProducerID}, Err: why.(*kerr.Error), Count: -1})
+		if _, err := microbatch.NewPublisher(microbatch.DefaultPublisherConfig(microbatch.Connection{BootstrapServers: kafka.Brokers()}), nil); err == nil || !microbatch.Unreachable(err) {
+			t.Errorf("%v: that passes by itself", err)
+		}
 	}
 }
