@@ -19,10 +19,11 @@ SEED       ?= 1
 BENCH      ?= .
 BENCH_PKGS ?= ./event ./operators ./wire
 BENCH_ARGS ?=
-# Of `make bench`: how many events, how often each engine runs, and which (all, where empty), as in ONLY=millrank.
+# Of `make bench`: how many events, how often each engine runs, and which (all, where empty), as in ONLY=millrank; of `make bench-sweeps`: which.
 EVENTS     ?= 5000000
 RUNS       ?= 3
 ONLY       ?=
+SWEEP      ?=
 # What the demo is told, as in DEMO_ARGS='--redis-port 6379'; MILLRANK_DEMO_EXIT=1 ends it after the comparison.
 DEMO_ARGS  ?=
 # Packages with goroutines, and of the others those that take seconds.
@@ -41,7 +42,7 @@ GO_FILES = $$(find . -name '.?*' -prune -o -name '*.go' -print)
 help: ## Show this list
 	@echo 'make TARGET, where TARGET is one of'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo 'Settings (make TARGET NAME=VALUE): FUZZ, FUZZ_PKG, FUZZTIME, MUTANTS, SEEDS, SEED, BENCH, BENCH_PKGS, BENCH_ARGS, EVENTS, RUNS, ONLY, RACE_PKGS'
+	@echo 'Settings (make TARGET NAME=VALUE): FUZZ, FUZZ_PKG, FUZZTIME, MUTANTS, SEEDS, SEED, BENCH, BENCH_PKGS, BENCH_ARGS, EVENTS, RUNS, ONLY, SWEEP, RACE_PKGS'
 
 .PHONY: demo
 demo: build ## See it work: real data through an embedded Kafka into an embedded Redis, and every list compared with the known answers
@@ -129,6 +130,18 @@ bench: ## Have Millrank and the plain-Go bound do the same job on a real Kafka, 
 bench-peers: ## The same with Apache Flink and Kafka Streams beside them (a JDK and Maven are needed); a quarter of an hour
 	@scripts/peers.sh
 	@$(MAKE) --no-print-directory bench BENCH_ARGS='-peers $(BENCH_ARGS)'
+
+.PHONY: bench-sweeps
+bench-sweeps: ## Change one thing at a time (SWEEP=items,shards or all), and see what it does to speed, memory and freshness; 25 minutes; dist/bench/sweeps
+	@scripts/deps.sh
+	@go build -trimpath -o bin/bench-sweeps ./bench/sweeps
+	@bin/bench-sweeps -only '$(SWEEP)' $(BENCH_ARGS)
+
+.PHONY: bench-steady
+bench-steady: ## Run the built program at 100,000 events/s for five minutes, with real servers: freshness, lag and memory over time; dist/bench/steady
+	@scripts/deps.sh
+	@go build -trimpath -o bin/bench-freshness ./bench/freshness
+	@bin/bench-freshness -steady -broker real -duration 5m -warmup 30s -probe 50ms $(BENCH_ARGS)
 
 .PHONY: bench-go
 bench-go: ## Run the benchmarks BENCH of BENCH_PKGS, on one core

@@ -11,6 +11,9 @@
 // the least time within which 99 % of the probes were seen.
 //
 // On the way, probes are noted where they pass from stage to stage, which says where the time goes.
+//
+// With -steady, the engine is the built program in a process of its own, with a settings file, all handlers and a ClickHouse besides, and what
+// counts is how freshness, lag and memory are over time.
 package main
 
 import (
@@ -21,6 +24,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -44,6 +48,8 @@ type config struct {
 
 	profile string
 	json    bool
+	steady  bool
+	folder  string // for steady's report
 }
 
 // loadPart is the part of the load's process.
@@ -78,6 +84,9 @@ func start(ctx context.Context, args []string, out, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if c.steady {
+		return startSteady(ctx, c, out, progress)
+	}
 	r, err := run(ctx, c, progress)
 	if err != nil {
 		return err
@@ -105,6 +114,8 @@ func parse(args []string, output io.Writer) (config, error) {
 	flags.IntVar(&c.Lanes, "lanes", 4, "partitions of the rankings topic")
 	flags.Uint64Var(&c.Seed, "seed", 1, "the same seed gives the same items, regions and values")
 	flags.StringVar(&c.profile, "cpuprofile", "", "write a CPU profile of the engine's process, while it is measured, to this `file`, for go tool pprof")
+	flags.BoolVar(&c.steady, "steady", false, "have the built program do it, with all its handlers, Redis and ClickHouse's engine, and show how it holds out over time")
+	flags.StringVar(&c.folder, "out", filepath.Join("dist", "bench", "steady"), "with -steady, `folder` for report.md, report.json and pictures")
 	flags.BoolVar(&c.json, "json", false, "print JSON, one line, instead of tables")
 	if err := flags.Parse(args); err != nil {
 		return config{}, err

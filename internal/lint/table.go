@@ -75,7 +75,7 @@ func Rooms() []Room {
 		{Path: "bench/internal/chart", Outside: []string{"gonum.org/v1/plot"}},
 		{Path: "bench/internal/workload", Outside: []string{"github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm"}},
 		{Path: "bench/internal/bound", Own: []string{"bench/internal/workload"}, Outside: []string{"github.com/twmb/franz-go"}},
-		{Path: "bench/internal/trial", Own: []string{"event", "wire", "microbatch", "pipeline", "pipeline/settings", "bench/internal/bound", "bench/internal/workload", "bench/internal/process"}, Outside: []string{
+		{Path: "bench/internal/trial", Own: []string{"event", "wire", "microbatch", "pipeline", "pipeline/settings", "internal/progress", "bench/internal/bound", "bench/internal/workload", "bench/internal/process"}, Outside: []string{
 			"github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm",
 		}},
 		{Path: "bench/compare", Own: []string{"bench/internal/chart", "bench/internal/trial", "bench/internal/workload", "bench/internal/process"}, Outside: []string{
@@ -85,7 +85,10 @@ func Rooms() []Room {
 		{Path: "bench/intake", Own: []string{"event", "operators", "microbatch", "handlers", "wire", "bench/internal/process"}, Outside: []string{
 			"github.com/ThreeDotsLabs/watermill", "github.com/ThreeDotsLabs/watermill-kafka/v3", "github.com/IBM/sarama", "github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm",
 		}},
-		{Path: "bench/freshness", Own: []string{"event", "operators", "microbatch", "handlers", "sinks/redis", "bench/internal/process"}, Outside: []string{
+		{Path: "bench/sweeps", Own: []string{"pipeline/settings", "bench/internal/chart", "bench/internal/trial", "bench/internal/workload", "bench/internal/process"}, Outside: []string{
+			"github.com/jedib0t/go-pretty/v6", "github.com/dustin/go-humanize",
+		}},
+		{Path: "bench/freshness", Own: []string{"event", "operators", "microbatch", "handlers", "sinks/redis", "pipeline/settings", "internal/progress", "bench/internal/chart", "bench/internal/trial", "bench/internal/process"}, Outside: []string{
 			"github.com/ThreeDotsLabs/watermill", "github.com/twmb/franz-go", "github.com/redis/go-redis/v9",
 		}},
 		// What tests of the whole chain have in common, and those tests.

@@ -91,6 +91,12 @@ func Start(name, argument string) (*Child, error) {
 // CPU returns the time that it has spent on CPUs, to a hundredth of a second.
 func (c *Child) CPU() (time.Duration, error) { return CPUOf(c.command.Process.Pid) }
 
+// Memory returns how much memory it has, in bytes.
+func (c *Child) Memory() (int64, error) {
+	now, _, err := Memory(c.command.Process.Pid)
+	return now, err
+}
+
 // Stop ends its input, and returns when it has ended. What it has written and nobody has read is lost.
 func (c *Child) Stop() error {
 	err := errors.Join(c.In.Close(), c.command.Wait())

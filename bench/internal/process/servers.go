@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -20,6 +21,8 @@ type Server struct {
 	Stop func() error
 	// CPU returns the time that it has spent on CPUs; nil where that isn't known.
 	CPU func() (time.Duration, error)
+	// Memory returns how much it has, in bytes; nil where that isn't known.
+	Memory func() (int64, error)
 }
 
 // Kinds of servers.
@@ -28,6 +31,8 @@ const (
 	Real  = "real"     // a Kafka: Apache's
 	Redis = "server"   // a Redis: the real one
 	Mini  = "embedded" // a Redis: miniredis
+
+	clickHouse = "clickhouse" // its own engine, in a process of this program's
 )
 
 // StartKafka starts a Kafka: Kfake or Real. The caller stops it.
@@ -58,6 +63,14 @@ func StartRedis(ctx context.Context, kind string) (Server, error) {
 	return Server{Addresses: []string{s.Addr()}, Stop: s.Close}, nil
 }
 
+// StartClickHouse starts ClickHouse's own engine, which speaks HTTP. The caller stops it.
+func StartClickHouse() (Server, error) {
+	if err := embedded.ClickHouseAvailable(); err != nil {
+		return Server{}, err
+	}
+	return startChild(clickHouse)
+}
+
 // startChild starts this program as a server, which says where it listens.
 func startChild(kind string) (Server, error) {
 	c, err := Start(kind, "")
@@ -68,7 +81,7 @@ func startChild(kind string) (Server, error) {
 	if err != nil {
 		return Server{}, errors.Join(fmt.Errorf("%s did not start: %w", kind, err), c.Stop())
 	}
-	return Server{Addresses: strings.Split(strings.TrimSpace(line), ","), Stop: c.Stop, CPU: c.CPU}, nil
+	return Server{Addresses: strings.Split(strings.TrimSpace(line), ","), Stop: c.Stop, CPU: c.CPU, Memory: c.Memory}, nil
 }
 
 // servers are the parts that are servers.
@@ -81,6 +94,14 @@ func servers() map[string]Part {
 			}
 			defer kafka.Close()
 			return serve(kafka.Brokers(), in, out)
+		},
+		clickHouse: func(_ context.Context, _ string, in io.Reader, out io.Writer) (err error) {
+			server, err := embedded.StartClickHouse(embedded.ClickHouseOptions{Log: os.Stderr})
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, server.Close()) }()
+			return serve([]string{server.Addr()}, in, out)
 		},
 		Mini: func(_ context.Context, _ string, in io.Reader, out io.Writer) error {
 			redis, err := embedded.StartRedis(embedded.RedisOptions{Clock: true})

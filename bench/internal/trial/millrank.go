@@ -21,6 +21,8 @@ type Millrank struct {
 	Set       []string // further settings, path=value
 	Processes int      // 0 means 1
 	Profiles  Profiles // of the first process
+	// Adjust changes settings of a round, before Set does; nil for nothing.
+	Adjust func(*settings.Settings)
 }
 
 // Name is Engine's.
@@ -47,6 +49,9 @@ func (m Millrank) Settings(r Round) (settings.Settings, error) {
 	s.Boards = []settings.Board{{Name: board, Measure: "count", Window: settings.Duration(w.Window), K: workload.K, Order: "top", By: []string{"global", "region"}}}
 	s.Topics.DeadLetters.Name = r.Name + ".dead-letters"
 	s.HTTP.Address, s.Log.Format, s.Log.Level = "", "text", "warn"
+	if m.Adjust != nil {
+		m.Adjust(&s)
+	}
 	file := filepath.Join(r.Folder, "millrank.yaml")
 	if err := os.WriteFile(file, []byte(s.String()), 0o600); err != nil {
 		return s, fmt.Errorf("Millrank's settings: %w", err)
@@ -73,11 +78,10 @@ func (m Millrank) Launch(ctx context.Context, r Round) (Launch, error) {
 		}
 	}
 	for range max(1, m.Processes) {
-		//nolint:noctx // whoever launches it ends it
-		l.Commands = append(l.Commands, exec.Command(m.Program, "run", "--config", filepath.Join(r.Folder, "millrank.yaml")))
+		l.Commands = append(l.Commands, m.command(r))
 	}
 	if m.Profiles.Folder != "" {
-		address, err := freeAddress()
+		address, err := FreeAddress()
 		if err != nil {
 			return Launch{}, err
 		}
@@ -89,6 +93,12 @@ func (m Millrank) Launch(ctx context.Context, r Round) (Launch, error) {
 	return l, nil
 }
 
+// command returns the command of one process.
+func (m Millrank) command(r Round, further ...string) *exec.Cmd {
+	arguments := append([]string{"run", "--config", filepath.Join(r.Folder, "millrank.yaml")}, further...)
+	return exec.Command(m.Program, arguments...) //nolint:noctx // whoever launches it ends it
+}
+
 // rankings reads a message of the rankings topic.
 func rankings(value []byte) ([]row, error) {
 	_, _, message, err := wire.DecodeRankings(value)
@@ -98,6 +108,9 @@ func rankings(value []byte) ([]row, error) {
 	rows := make([]row, 0, len(message.Lists))
 	for i := range message.Lists {
 		list := &message.Lists[i]
+		if list.Board != board {
+			continue
+		}
 		r := row{key: workload.Key{Window: list.Start, Region: regionOf(list)}, part: message.Source, asOf: message.AsOf, final: list.Final}
 		r.table.Lines = make([]workload.Line, len(list.Entries))
 		for i, e := range list.Entries {

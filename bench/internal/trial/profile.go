@@ -18,8 +18,8 @@ type Profiles struct {
 	Seconds int
 }
 
-// freeAddress returns an address of this machine that nobody listens at.
-func freeAddress() (string, error) {
+// FreeAddress returns an address of this machine that nobody listens at.
+func FreeAddress() (string, error) {
 	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", fmt.Errorf("a free port: %w", err)

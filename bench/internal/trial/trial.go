@@ -8,12 +8,8 @@ import (
 	"log"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrank/millrank/bench/internal/process"
 	"github.com/millrank/millrank/bench/internal/workload"
@@ -27,6 +23,9 @@ type Result struct {
 	Rate    float64 `json:"events_per_second"` // from the start of the process
 	// Warm is the rate between the last row of the window at 20 % of the event time and that of the window at 90 %; 0 where there are too few windows.
 	Warm float64 `json:"events_per_second_warm"`
+	// Running is the rate from the first row of the output to the last: what start-up took is not in it. It says little of engines that publish nothing before
+	// a window ends.
+	Running float64 `json:"events_per_second_running"`
 	// CPU is user and system time of the process, per million events, up to that row; Broker that of Kafka.
 	CPU     float64 `json:"cpu_seconds_per_million"`
 	Broker  float64 `json:"broker_cpu_seconds_per_million"`
@@ -34,7 +33,9 @@ type Result struct {
 	// Foreign is how many CPUs were taken by others than the engine, the broker and this program.
 	Foreign float64 `json:"foreign_cpus"`
 	Output  int64   `json:"output_bytes"`
-	Verdict Verdict `json:"verdict"`
+	// Disk is how many bytes the broker stores of the engine's topics, compressed, by what comes last in their names.
+	Disk    map[string]int64 `json:"disk_bytes"`
+	Verdict Verdict          `json:"verdict"`
 }
 
 // Bench is what all runs have in common.
@@ -59,16 +60,15 @@ const (
 func (b Bench) Run(ctx context.Context, e Engine) (r Result, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, b.Patience, fmt.Errorf("it did not finish within %v", b.Patience))
 	defer cancel()
-	name := fmt.Sprintf("%s-%d", e.Name(), time.Now().UnixMilli())
-	round := Round{Brokers: b.Kafka.Addresses, Topic: b.Topic, Workload: b.Workload, Folder: filepath.Join(b.Folder, name), Name: name}
-	if err := os.MkdirAll(round.Folder, 0o700); err != nil {
-		return r, fmt.Errorf("%s: %w", e.Name(), err)
+	round, err := b.round(e)
+	if err != nil {
+		return r, err
 	}
 	launch, err := e.Launch(ctx, round)
 	if err != nil {
 		return r, fmt.Errorf("%s: %w", e.Name(), err)
 	}
-	defer func() { err = errors.Join(err, b.remove(name)) }()
+	defer func() { err = errors.Join(err, b.remove(round.Name)) }()
 	t := newTables(b.Oracle)
 	f, err := follow(ctx, b.Kafka.Addresses, launch, t)
 	if err != nil {
@@ -93,12 +93,28 @@ func (b Bench) Run(ctx context.Context, e Engine) (r Result, err error) {
 	if err = errors.Join(err, <-beside); err == nil {
 		r, err = b.result(e, group, f, around)
 		r.Verdict = verdict
+		var errDisk error
+		r.Disk, errDisk = b.disk(ctx, round.Name)
+		err = errors.Join(err, errDisk)
 	}
 	if err = errors.Join(err, group.stop()); err != nil {
 		return r, fmt.Errorf("%s: %w\n%s", e.Name(), err, logTail(round.Folder))
 	}
 	return r, nil
 }
+
+// round makes ready what a run needs of its own.
+func (b Bench) round(e Engine) (Round, error) {
+	name := fmt.Sprintf("%s-%d", e.Name(), time.Now().UnixMilli())
+	r := Round{Brokers: b.Kafka.Addresses, Topic: b.Topic, Workload: b.Workload, Folder: filepath.Join(b.Folder, name), Name: name}
+	if err := os.MkdirAll(r.Folder, 0o700); err != nil {
+		return r, fmt.Errorf("%s: %w", e.Name(), err)
+	}
+	return r, nil
+}
+
+// Forget deletes the topic of the events.
+func (b Bench) Forget() error { return b.remove(b.Topic) }
 
 // await returns the verdict once the output stands. Meanwhile it says how far the engine is.
 func (b Bench) await(ctx context.Context, e Engine, l Launch, g *group, f *follower) (Verdict, error) {
@@ -142,6 +158,9 @@ func (b Bench) result(e Engine, g *group, f *follower, before surroundings) (Res
 	r := Result{Engine: e.Name(), Seconds: end.Sub(g.started()).Seconds(), Output: f.bytes}
 	events := float64(b.Workload.Events)
 	r.Rate = events / r.Seconds
+	if took := end.Sub(f.first).Seconds(); took > 0 {
+		r.Running = events / took
+	}
 	need := g.until(end)
 	r.CPU, r.PeakRSS = need.CPU.Seconds()/events*1e6, need.Peak
 	r.Broker = (after.broker - before.broker).Seconds() / events * 1e6
@@ -173,27 +192,6 @@ func (b Bench) lookAround() (s surroundings, err error) {
 		s.broker, errs[2] = b.Kafka.CPU()
 	}
 	return s, errors.Join(errs[:]...)
-}
-
-// remove deletes the topics whose names begin like this, so that the broker's disk doesn't fill up.
-func (b Bench) remove(prefix string) error {
-	client, err := kgo.NewClient(kgo.SeedBrokers(b.Kafka.Addresses...))
-	if err != nil {
-		return fmt.Errorf("deleting topics: %w", err)
-	}
-	defer client.Close()
-	admin := kadm.NewClient(client)
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second) // also when all else is over
-	defer cancel()
-	topics, err := admin.ListTopics(ctx)
-	if err != nil {
-		return fmt.Errorf("deleting topics: %w", err)
-	}
-	names := slices.DeleteFunc(topics.Names(), func(name string) bool { return !strings.HasPrefix(name, prefix) })
-	if _, err := admin.DeleteTopics(ctx, names...); err != nil {
-		return fmt.Errorf("deleting topics: %w", err)
-	}
-	return nil
 }
 
 // logTail returns the last lines of what an engine has written.

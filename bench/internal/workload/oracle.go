@@ -19,6 +19,7 @@ type Oracle struct {
 	Tables map[Key]Table
 	Late   int64 // events
 	Again  int64
+	Cells  int64 // items, counted for each window and region that they are in
 }
 
 // NewOracle makes the events again and counts them, each once and without the late ones.
@@ -49,6 +50,7 @@ func NewOracle(s Settings) Oracle {
 	}
 	all := map[int64]map[int32]int64{}
 	for p, items := range counts {
+		o.Cells += int64(len(items))
 		if all[p.window] == nil {
 			all[p.window] = map[int32]int64{}
 		}
