@@ -114,7 +114,7 @@ Exit codes: 0 it worked; 1 it didn't; 2 the command line or the settings are wro
 // commands returns all commands, in the order of help.
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
-		a.demoCommand(), a.validateCommand(), a.topicsCommand(), a.migrateCommand(), a.produceCommand(),
+		a.demoCommand(), a.validateCommand(), a.planCommand(), a.topicsCommand(), a.migrateCommand(), a.produceCommand(),
 		a.runCommand(),
 		a.topCommand(), a.statusCommand(), a.healthCommand(), a.versionCommand(),
 		a.deadLettersCommand(), a.rebuildCommand(), a.activateCommand(), a.dropCommand(),

@@ -63,7 +63,7 @@ To begin, write an example, and beside it the schema by which editors complete n
 	f.BoolVar(&schema, "schema", false, "write the JSON Schema of the file, for editors")
 	f.Float64Var(&traffic.EventsPerSecond, "events-per-second", traffic.EventsPerSecond, "reckon with so many events")
 	f.IntVar(&traffic.Partitions, "partitions", traffic.Partitions, "partitions of the source topic")
-	f.IntVar(&traffic.Items, "items", traffic.Items, "different items in a pane; one that comes from two regions counts twice")
+	f.IntVar(&traffic.Items, "items", traffic.Items, "different items; one that comes from two regions counts twice")
 	f.IntVar(&traffic.Regions, "regions", traffic.Regions, "different regions (values of each dimension)")
 	a.jsonFlag(c)
 	return c
