@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"slices"
@@ -41,6 +42,7 @@ type engine struct {
 	client   *goredis.Client
 	like     *microbatch.Publisher
 	liked    int
+	logger   *slog.Logger
 }
 
 // newEngine starts servers, but no pipeline yet. more are settings, over the test's own.
@@ -90,7 +92,7 @@ func (e *engine) run() {
 	e.t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	e.stop, e.ended = stop, make(chan error, 1)
-	go func() { e.ended <- pipeline.Run(ctx, e.settings, pipeline.Options{Version: "test"}) }()
+	go func() { e.ended <- pipeline.Run(ctx, e.settings, pipeline.Options{Version: "test", Logger: e.logger}) }()
 	e.t.Cleanup(stop)
 }
 
@@ -108,11 +110,15 @@ func (e *engine) end() error {
 }
 
 // get asks the pipeline's own server.
-func (e *engine) get(path string) (int, string) {
+func (e *engine) get(path string) (int, string) { return e.getAs(path, "") }
+
+// getAs asks it for a format.
+func (e *engine) getAs(path, format string) (int, string) {
 	request, err := http.NewRequestWithContext(e.t.Context(), http.MethodGet, "http://"+e.settings.HTTP.Address+path, http.NoBody)
 	if err != nil {
 		e.t.Fatal(err)
 	}
+	request.Header.Set("Accept", format)
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return 0, err.Error()
