@@ -29,6 +29,12 @@ type Options struct {
 	Users []embedded.KafkaUser
 	// TLS is the certificate of the encrypted listeners; nil means that there are none.
 	TLS *embedded.Certificate
+	// ClientAuthority, in PEM, has issued the certificates that clients must show at the encrypted listener without
+	// authentication: mTLS. A client's principal is the common name of its certificate. Nil: they need none.
+	ClientAuthority []byte
+	// Authorize has the broker ask its ACLs, which are empty at first, what a principal may do. Whoever comes by
+	// the listener without encryption and authentication may do everything.
+	Authorize bool
 }
 
 // Broker is an Apache Kafka in a process of its own, which ends with this one. Its methods

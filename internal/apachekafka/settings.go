@@ -81,6 +81,9 @@ func (b *Broker) writeSettings() error {
 	if b.options.TLS != nil {
 		files[b.keyStoreFile()] = slices.Concat(b.options.TLS.KeyPEM, b.options.TLS.CertificatePEM)
 	}
+	if b.options.ClientAuthority != nil {
+		files[b.trustStoreFile()] = b.options.ClientAuthority
+	}
 	for name, content := range files {
 		if err := os.WriteFile(name, content, 0o600); err != nil {
 			return err
@@ -90,6 +93,8 @@ func (b *Broker) writeSettings() error {
 }
 
 func (b *Broker) keyStoreFile() string { return filepath.Join(b.folder, "keystore.pem") }
+
+func (b *Broker) trustStoreFile() string { return filepath.Join(b.folder, "truststore.pem") }
 
 // properties returns the settings of the node.
 func (b *Broker) properties() map[string]string {
@@ -133,6 +138,16 @@ func (b *Broker) properties() map[string]string {
 		listen("SSL", b.ports.tls)
 		p["ssl.keystore.type"] = "PEM"
 		p["ssl.keystore.location"] = b.keyStoreFile()
+	}
+	if b.options.ClientAuthority != nil {
+		p["listener.name.ssl.ssl.client.auth"] = "required"
+		p["listener.name.ssl.ssl.truststore.type"] = "PEM"
+		p["listener.name.ssl.ssl.truststore.location"] = b.trustStoreFile()
+		p["ssl.principal.mapping.rules"] = "RULE:^CN=([^,]+).*$/$1/"
+	}
+	if b.options.Authorize {
+		p["authorizer.class.name"] = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
+		p["super.users"] = "User:ANONYMOUS"
 	}
 	if len(b.options.Users) > 0 {
 		listen("SASL_PLAINTEXT", b.ports.sasl)

@@ -7,7 +7,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
 	"math/big"
 	"net"
@@ -47,14 +46,7 @@ func NewCertificate() (Certificate, error) {
 	if err != nil {
 		return Certificate{}, fmt.Errorf("self-signed certificate: %w", err)
 	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return Certificate{}, fmt.Errorf("the certificate's key: %w", err)
-	}
-	return Certificate{
-		CertificatePEM: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
-		KeyPEM:         pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}),
-	}, nil
+	return certificateOf(der, key)
 }
 
 // Server returns the settings of a server that shows this certificate.

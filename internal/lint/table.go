@@ -36,7 +36,7 @@ func Rooms() []Room {
 		// ... and sim/chain runs the machines, with what stands around them, in virtual time.
 		{Path: "sim/chain", Pure: true, Std: append(pureStd(), "math/rand/v2"), Own: []string{"sim", "operators", "watermark", "event"}},
 		{Path: "wire", Own: []string{"event"}, Outside: []string{"google.golang.org/protobuf", "github.com/planetscale/vtprotobuf"}},
-		{Path: "microbatch", Outside: []string{"github.com/ThreeDotsLabs/watermill", "github.com/ThreeDotsLabs/watermill-kafka/v3", "github.com/IBM/sarama", "github.com/xdg-go/scram"}},
+		{Path: "microbatch", Outside: []string{"github.com/ThreeDotsLabs/watermill", "github.com/ThreeDotsLabs/watermill-kafka/v3", "github.com/IBM/sarama", "github.com/xdg-go/scram", "github.com/twmb/franz-go"}},
 		{Path: "sinks/deadletters", Own: []string{"event"}, Outside: []string{"github.com/ThreeDotsLabs/watermill"}},
 		{Path: "sinks/redis", Own: []string{"event", "operators"}, Outside: []string{"github.com/ThreeDotsLabs/watermill", "github.com/redis/go-redis/v9"}},
 		{Path: "sinks/clickhouse", Own: []string{"event", "operators"}, Outside: []string{"github.com/ClickHouse/clickhouse-go/v2"}},
@@ -51,7 +51,7 @@ func Rooms() []Room {
 		{Path: "internal/testserver"},
 		{Path: "internal/embedded/clickhousetest", Own: []string{"internal/embedded", "internal/embedded/chdb", "internal/testserver"}},
 		{Path: "internal/apachekafka", Own: []string{"internal/embedded", "internal/testserver"}, Outside: []string{"github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm"}},
-		{Path: "internal/redisserver", Own: []string{"internal/testserver"}, Outside: []string{"github.com/redis/go-redis/v9"}},
+		{Path: "internal/redisserver", Own: []string{"internal/embedded", "internal/testserver"}, Outside: []string{"github.com/redis/go-redis/v9"}},
 		{Path: "pipeline/settings", Own: []string{"event", "operators", "microbatch"}, Outside: []string{
 			"github.com/redis/go-redis/v9", "github.com/ClickHouse/clickhouse-go/v2", "github.com/knadh/koanf", "github.com/goccy/go-yaml", "github.com/go-playground/validator/v10", "github.com/invopop/jsonschema", "github.com/dustin/go-humanize",
 		}},
@@ -88,8 +88,9 @@ func Rooms() []Room {
 		{Path: "bench/sweeps", Own: []string{"pipeline/settings", "bench/internal/chart", "bench/internal/trial", "bench/internal/workload", "bench/internal/process"}, Outside: []string{
 			"github.com/jedib0t/go-pretty/v6", "github.com/dustin/go-humanize",
 		}},
+		{Path: "bench/publish"},
 		{Path: "bench/freshness", Own: []string{"event", "operators", "microbatch", "handlers", "sinks/redis", "pipeline/settings", "internal/progress", "bench/internal/chart", "bench/internal/trial", "bench/internal/process"}, Outside: []string{
-			"github.com/ThreeDotsLabs/watermill", "github.com/twmb/franz-go", "github.com/redis/go-redis/v9",
+			"github.com/ThreeDotsLabs/watermill", "github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm", "github.com/redis/go-redis/v9",
 		}},
 		// What tests of the whole chain have in common, and those tests.
 		{Path: "test/world", Own: []string{"event", "operators", "wire", "sim", "sinks/deadletters", "sinks/redis", "internal/embedded"}, Outside: []string{

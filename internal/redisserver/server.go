@@ -19,6 +19,8 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/millrank/millrank/internal/embedded"
 )
 
 // Options says which server to start. The zero value listens on a free port of the loopback interface, and writes nothing to disk.
@@ -29,6 +31,10 @@ type Options struct {
 	AppendOnly bool
 	// Settings are further lines of redis.conf, by name, such as maxmemory; they win over the defaults.
 	Settings map[string]string
+	// TLS is the certificate of an encrypted port beside the other one (AddrTLS), for a single server; nil means that there is none.
+	TLS *embedded.Certificate
+	// ClientAuthority, in PEM, has issued the certificates that clients must show there: mTLS. Nil: they need none.
+	ClientAuthority []byte
 }
 
 // Server is a Redis server in a process of its own, which ends with this one. Its methods are safe for concurrent use.
@@ -37,6 +43,7 @@ type Server struct {
 	folder  string
 	port    int
 	cluster int // the port on which the nodes of a cluster talk to each other; 0 for a single server
+	secure  int // the encrypted port; 0 where there is none
 
 	mu      sync.Mutex
 	process *process // nil while it is down
@@ -73,8 +80,11 @@ func startFresh(ctx context.Context, options Options, cluster bool) (*Server, er
 		return nil, errors.Join(fmt.Errorf("Redis: %w", err), os.RemoveAll(folder))
 	}
 	s := &Server{options: options, folder: folder, port: ports[0]}
-	if cluster {
+	switch {
+	case cluster:
 		s.cluster = ports[1]
+	case options.TLS != nil:
+		s.secure = ports[1]
 	}
 	if err := s.Restart(ctx, Keep); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -84,6 +94,14 @@ func startFresh(ctx context.Context, options Options, cluster bool) (*Server, er
 
 // Addr returns where it listens, as host:port. It stays the same over a Restart.
 func (s *Server) Addr() string { return address(s.port) }
+
+// AddrTLS returns where it listens with encryption. It panics where it doesn't, since Options.TLS is nil.
+func (s *Server) AddrTLS() string {
+	if s.secure == 0 {
+		panic("redisserver: no encrypted port: set Options.TLS")
+	}
+	return address(s.secure)
+}
 
 // Data says what a Restart does with a server's data.
 type Data bool
@@ -129,6 +147,9 @@ func (s *Server) launch() (*process, error) {
 		return nil, err
 	}
 	settings := s.settings()
+	if err := s.certificates(settings); err != nil {
+		return nil, err
+	}
 	var text strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		fmt.Fprintf(&text, "%s %s\n", name, settings[name])
@@ -178,6 +199,26 @@ func (s *Server) settings() map[string]string {
 	}
 	maps.Copy(lines, s.options.Settings)
 	return lines
+}
+
+// certificates writes the files of the encrypted port, and the lines about them.
+func (s *Server) certificates(lines map[string]string) error {
+	if s.secure == 0 {
+		return nil
+	}
+	lines["tls-port"], lines["tls-auth-clients"] = strconv.Itoa(s.secure), "no"
+	files := map[string][]byte{"tls-cert-file": s.options.TLS.CertificatePEM, "tls-key-file": s.options.TLS.KeyPEM}
+	if s.options.ClientAuthority != nil {
+		files["tls-ca-cert-file"] = s.options.ClientAuthority
+		lines["tls-auth-clients"] = "yes"
+	}
+	for name, content := range files {
+		lines[name] = filepath.Join(s.folder, name+".pem")
+		if err := os.WriteFile(lines[name], content, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // client returns a client for one look at the server. The caller closes it.
