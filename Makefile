@@ -143,6 +143,10 @@ bench-steady: ## Run the built program at 100,000 events/s for five minutes, wit
 	@go build -trimpath -o bin/bench-freshness ./bench/freshness
 	@bin/bench-freshness -steady -broker real -duration 5m -warmup 30s -probe 50ms $(BENCH_ARGS)
 
+.PHONY: bench-docs
+bench-docs: ## Put the reports of dist/bench into docs/performance.md, pictures and all
+	@go run ./bench/publish
+
 .PHONY: bench-go
 bench-go: ## Run the benchmarks BENCH of BENCH_PKGS, on one core
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -cpu 1 $(BENCH_PKGS)

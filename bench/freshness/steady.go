@@ -14,6 +14,8 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrank/millrank/bench/internal/process"
 	"github.com/millrank/millrank/bench/internal/trial"
@@ -26,6 +28,8 @@ import (
 type steadyRig struct {
 	kafka, redis, history process.Server
 	client                *goredis.Client
+	admin                 *kadm.Client
+	processed             []int64 // by partition of the events
 	program               *process.Measured
 	address               string // of the program's own server
 	load                  *process.Child
@@ -94,6 +98,11 @@ func (g *steadyRig) start(ctx context.Context, c config, program, folder string)
 	if err != nil {
 		return err
 	}
+	kafka, err := kgo.NewClient(kgo.SeedBrokers(g.kafka.Addresses...))
+	if err != nil {
+		return fmt.Errorf("a client of Kafka: %w", err)
+	}
+	g.admin, g.processed = kadm.NewClient(kafka), make([]int64, c.Partitions)
 	if g.address, err = trial.FreeAddress(); err != nil {
 		return err
 	}
@@ -167,6 +176,9 @@ func (g *steadyRig) stop() error {
 	}
 	if g.program != nil {
 		errs = append(errs, g.program.Stop(30*time.Second))
+	}
+	if g.admin != nil {
+		g.admin.Close()
 	}
 	if g.client != nil {
 		errs = append(errs, g.client.Close())

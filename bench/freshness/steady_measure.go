@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+
 	"github.com/millrank/millrank/bench/internal/process"
 )
 
@@ -98,10 +100,18 @@ func (g *steadyRig) look(ctx context.Context, began time.Time) (m moment, err er
 	if err != nil {
 		return m, fmt.Errorf("Millrank's status: %w", err)
 	}
-	for _, p := range status.Partitions {
-		m.Processed += p.ProcessedThrough + 1
-		m.Lag += max(0, p.LogEnd-p.ProcessedThrough-1)
+	for _, p := range status.Partitions { // those that it has; a rebalance takes none of what was done
+		g.processed[p.Partition] = max(g.processed[p.Partition], p.ProcessedThrough+1)
 	}
+	for _, n := range g.processed {
+		m.Processed += n
+	}
+	ends, err := g.admin.ListEndOffsets(ctx, eventsTopic)
+	if err = errors.Join(err, ends.Error()); err != nil {
+		return m, fmt.Errorf("the end of topic %s: %w", eventsTopic, err)
+	}
+	ends.Each(func(end kadm.ListedOffset) { m.Lag += end.Offset })
+	m.Lag = max(0, m.Lag-m.Processed) // it was processed before the topic's end was asked for
 	if needs := g.program.Needs(); len(needs) > 0 {
 		m.Millrank = needs[len(needs)-1].Memory
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -96,7 +95,7 @@ func servers() map[string]Part {
 			return serve(kafka.Brokers(), in, out)
 		},
 		clickHouse: func(_ context.Context, _ string, in io.Reader, out io.Writer) (err error) {
-			server, err := embedded.StartClickHouse(embedded.ClickHouseOptions{Log: os.Stderr})
+			server, err := embedded.StartClickHouse(embedded.ClickHouseOptions{})
 			if err != nil {
 				return err
 			}
