@@ -204,6 +204,10 @@ func (f *frame) addBytes(b []byte) {
 	f.bytes = append(binary.AppendUvarint(f.bytes, uint64(len(b))+1), b...)
 }
 
+func (f *frame) addText(s string) {
+	f.bytes = append(binary.AppendUvarint(f.bytes, uint64(len(s))+1), s...)
+}
+
 // end completes the head and returns the payload.
 func (f *frame) end(logEnd int64, flags byte) []byte {
 	binary.LittleEndian.PutUint32(f.bytes[frameCount:], uint32(f.count))

@@ -110,6 +110,14 @@ func (s session) ConsumeClaim(sess sarama.ConsumerGroupSession, from sarama.Cons
 	if err != nil {
 		return err
 	}
+	r, err := newReader(s.group, c, sess, from)
+	if err != nil {
+		c.cancel(err)
+		s.forget(c)
+		s.logger.Error("can't read; will try again", err, watermill.LogFields{"partition": c.Partition, "after": s.config.RetryMax.String()})
+		s.pause(s.config.RetryMax)
+		return err
+	}
 	logger := s.logger.With(watermill.LogFields{"partition": c.Partition})
 	logger.Info("partition assigned", watermill.LogFields{"offset": c.Start.Offset, "log_end": c.Start.LogEnd, "resumed": c.Start.Resumed})
 	if s.config.Assigned != nil {
@@ -118,7 +126,6 @@ func (s session) ConsumeClaim(sess sarama.ConsumerGroupSession, from sarama.Cons
 	s.commit.add(c, sess)
 
 	began := time.Now()
-	r := newReader(s.group, c, sess, from)
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
@@ -137,11 +144,7 @@ func (s session) ConsumeClaim(sess sarama.ConsumerGroupSession, from sarama.Cons
 	}
 	s.commit.remove(c)
 	c.cancel(errors.Join(errOver, cause))
-	s.mu.Lock()
-	if s.claims[c.Partition] == c {
-		delete(s.claims, c.Partition)
-	}
-	s.mu.Unlock()
+	s.forget(c)
 	if s.config.Revoked != nil {
 		s.config.Revoked(c)
 	}
@@ -153,6 +156,15 @@ func (s session) ConsumeClaim(sess sarama.ConsumerGroupSession, from sarama.Cons
 		logger.Info("partition released", nil)
 	}
 	return err
+}
+
+// forget lets go of a claim.
+func (g *group) forget(c *Claim) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.claims[c.Partition] == c {
+		delete(g.claims, c.Partition)
+	}
 }
 
 // givesUp returns how long to wait until a partition that its claim gives up is assigned anew. It costs this member all its

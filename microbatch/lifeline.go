@@ -38,7 +38,15 @@ func (l *lifeline) serve(s *sarama.Config) {
 
 // Dial connects, until the cut.
 func (l *lifeline) Dial(network, address string) (net.Conn, error) {
-	conn, err := l.dialer.DialContext(l.ctx, network, address)
+	return l.DialContext(l.ctx, network, address)
+}
+
+// DialContext connects, until the cut, or until ctx is done.
+func (l *lifeline) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(l.ctx, cancel)()
+	conn, err := l.dialer.DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package microbatch
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -95,4 +96,16 @@ func record(m *sarama.ConsumerMessage) Record {
 		r.Headers = append(r.Headers, Header{Name: h.Key, Value: h.Value})
 	}
 	return r
+}
+
+// timestamp returns a record's timestamp in Unix milliseconds, or NoTimestamp.
+//
+// sarama adds a record's difference to the timestamp of its batch's first record, and takes the zero
+// time, of the year 1, for that where the first record has none (-1).
+func timestamp(t time.Time) int64 {
+	ms := t.UnixMilli()
+	if sinceZero := t.Sub(time.Time{}); ms < 0 && sinceZero < math.MaxInt64 {
+		ms = sinceZero.Milliseconds() - 1
+	}
+	return max(ms, NoTimestamp)
 }

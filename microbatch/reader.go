@@ -3,10 +3,12 @@ package microbatch
 import (
 	"context"
 	"errors"
-	"math"
+	"fmt"
+	"sync"
 	"time"
 
 	"github.com/IBM/sarama"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // reader coalesces a claim's records into batches: what is ready, up to the limits, while
@@ -15,15 +17,14 @@ type reader struct {
 	config  SubscriberConfig
 	claim   *Claim
 	session context.Context //nolint:containedctx // the session's life
-	in      <-chan *sarama.ConsumerMessage
-	// revoked is closed when the partition is taken away, also where in can't tell: that is closed, too,
-	// but behind the records that are waiting in it. sarama has no other sign of it in a session
-	// that goes on.
-	revoked <-chan *sarama.ConsumerError
-	logEnd  func() int64
+	fetcher *fetcher
+	// revoked is closed when the partition is taken away. sarama has no other sign of it in a session that goes on.
+	revoked <-chan struct{}
 	out     chan *sarama.ConsumerMessage // unbuffered: the batch being filled is the one that is read ahead
 	quiet   *quiet
 
+	waiting  []*kgo.Record // fetched, and not in a batch yet
+	logEnd   int64
 	frame    frame
 	batch    *sarama.ConsumerMessage
 	position int64 // next offset at the earliest
@@ -32,25 +33,41 @@ type reader struct {
 	room     int
 }
 
-func newReader(g *group, c *Claim, sess sarama.ConsumerGroupSession, from sarama.ConsumerGroupClaim) *reader {
-	r := &reader{
+func newReader(g *group, c *Claim, sess sarama.ConsumerGroupSession, from sarama.ConsumerGroupClaim) (*reader, error) {
+	f, err := newFetcher(g, c.Partition, c.Start.Offset)
+	if err != nil {
+		return nil, err
+	}
+	return &reader{
 		config: g.config, claim: c, session: sess.Context(),
-		in: from.Messages(), logEnd: from.HighWaterMarkOffset,
+		fetcher: f, revoked: untilRevoked(from),
 		out:      make(chan *sarama.ConsumerMessage),
 		quiet:    newQuiet(g, c),
 		position: c.Start.Offset, handed: c.Start.Offset,
+	}, nil
+}
+
+// untilRevoked keeps sarama from reading a partition, and returns what is closed when it is taken away.
+func untilRevoked(from sarama.ConsumerGroupClaim) <-chan struct{} {
+	if p, ok := from.(interface{ Pause() }); ok {
+		p.Pause()
 	}
-	if errs, ok := from.(interface {
-		Errors() <-chan *sarama.ConsumerError
-	}); ok {
-		r.revoked = errs.Errors()
-	}
-	return r
+	revoked := make(chan struct{})
+	go func() {
+		defer close(revoked)
+		for range from.Messages() { // what it had read by then
+		}
+	}()
+	return revoked
 }
 
 func (r *reader) run() {
 	defer close(r.out)
 	defer r.quiet.stop()
+	var fetching sync.WaitGroup
+	fetching.Go(func() { r.fetcher.run(r.config.BatchRecords) })
+	defer fetching.Wait()
+	defer r.fetcher.close()
 	var silent <-chan time.Time
 	if r.config.SilentInterval > 0 {
 		ticker := time.NewTicker(r.config.SilentInterval)
@@ -60,18 +77,23 @@ func (r *reader) run() {
 	linger := time.NewTimer(time.Hour)
 	defer linger.Stop()
 	for {
-		select {
-		case m, ok := <-r.in:
-			if !ok {
-				r.sessionOver()
+		if len(r.waiting) > 0 {
+			if !r.fill(linger) {
 				return
 			}
-			if !r.fill(m, linger) {
+			continue
+		}
+		select {
+		case f := <-r.fetcher.out:
+			if !r.take(f) {
 				return
 			}
 		case <-silent:
 			r.heartbeat()
 		case <-r.session.Done():
+			r.sessionOver()
+			return
+		case <-r.revoked:
 			r.sessionOver()
 			return
 		case <-r.claim.ended:
@@ -80,25 +102,27 @@ func (r *reader) run() {
 	}
 }
 
-// fill makes a batch that begins with a record, and hands it out. It reports false when
+// take takes fetched records in. Where there are no more, and none that wait either, it ends the claim, and reports false.
+func (r *reader) take(f fetched) bool {
+	if len(f.records) > 0 {
+		r.waiting, r.logEnd = f.records, f.logEnd
+	}
+	if f.err != nil {
+		r.claim.over(fmt.Errorf("reading %s partition %d: %w", r.claim.Topic, r.claim.Partition, f.err), false)
+		return false
+	}
+	return true
+}
+
+// fill makes a batch of what waits and comes, and hands it out. It reports false when
 // the claim is over.
-func (r *reader) fill(m *sarama.ConsumerMessage, linger *time.Timer) bool {
-	r.claim.arrived.Store(m.Offset + 1)
-	r.begin(m.Offset)
-	r.add(m)
+func (r *reader) fill(linger *time.Timer) bool {
+	first := r.waiting[0].Offset
+	r.claim.arrived.Store(first + 1)
+	r.begin(first)
 	linger.Reset(r.config.BatchLinger)
 	expired := linger.C
-	for r.frame.count < r.config.BatchRecords && len(r.frame.bytes) < r.config.BatchBytes {
-		select { // first without waiting: that is quicker
-		case m, ok := <-r.in:
-			if !ok {
-				r.sessionOver()
-				return false
-			}
-			r.add(m)
-			continue
-		default:
-		}
+	for !r.add() {
 		var out chan<- *sarama.ConsumerMessage
 		if expired == nil {
 			out = r.out
@@ -110,13 +134,14 @@ func (r *reader) fill(m *sarama.ConsumerMessage, linger *time.Timer) bool {
 			return true
 		case <-expired:
 			expired = nil
-		case m, ok := <-r.in:
-			if !ok {
-				r.sessionOver()
+		case f := <-r.fetcher.out:
+			if !r.take(f) {
 				return false
 			}
-			r.add(m)
 		case <-r.session.Done():
+			r.sessionOver()
+			return false
+		case <-r.revoked:
 			r.sessionOver()
 			return false
 		case <-r.claim.ended:
@@ -124,24 +149,18 @@ func (r *reader) fill(m *sarama.ConsumerMessage, linger *time.Timer) bool {
 		}
 	}
 	r.finish(0)
-	for {
-		select {
-		case r.out <- r.batch:
-			r.handed = r.position
-			return true
-		case err, ok := <-r.revoked:
-			if ok { // an error: sarama goes on
-				r.quiet.group.logger.Error("reading", err, nil)
-				continue
-			}
-			r.sessionOver()
-			return false
-		case <-r.session.Done():
-			r.sessionOver()
-			return false
-		case <-r.claim.ended:
-			return false
-		}
+	select {
+	case r.out <- r.batch:
+		r.handed = r.position
+		return true
+	case <-r.session.Done():
+		r.sessionOver()
+		return false
+	case <-r.revoked:
+		r.sessionOver()
+		return false
+	case <-r.claim.ended:
+		return false
 	}
 }
 
@@ -156,33 +175,32 @@ func (r *reader) begin(position int64) {
 	r.batch = &sarama.ConsumerMessage{Topic: r.claim.Topic, Partition: r.claim.Partition, Offset: position}
 }
 
-func (r *reader) add(m *sarama.ConsumerMessage) {
-	r.frame.startRecord(m.Offset, timestamp(m.Timestamp))
-	r.frame.addBytes(m.Key)
-	r.frame.addBytes(m.Value)
-	r.frame.addNumber(len(m.Headers))
-	for _, h := range m.Headers {
-		r.frame.addBytes(h.Key)
-		r.frame.addBytes(h.Value)
+// add adds what waits to the batch, as far as there is room, and reports whether it is full.
+func (r *reader) add() (full bool) {
+	f := &r.frame
+	n := 0
+	for _, m := range r.waiting {
+		if full = f.count >= r.config.BatchRecords || len(f.bytes) >= r.config.BatchBytes; full {
+			break
+		}
+		f.startRecord(m.Offset, max(m.Timestamp.UnixMilli(), NoTimestamp))
+		f.addBytes(m.Key)
+		f.addBytes(m.Value)
+		f.addNumber(len(m.Headers))
+		for _, h := range m.Headers {
+			f.addText(h.Key)
+			f.addBytes(h.Value)
+		}
+		r.position = m.Offset + 1
+		n++
 	}
-	r.position = m.Offset + 1
-}
-
-// timestamp returns a record's timestamp in Unix milliseconds, or NoTimestamp.
-//
-// sarama adds a record's difference to the timestamp of its batch's first record, and takes the zero
-// time, of the year 1, for that where the first record has none (-1).
-func timestamp(t time.Time) int64 {
-	ms := t.UnixMilli()
-	if sinceZero := t.Sub(time.Time{}); ms < 0 && sinceZero < math.MaxInt64 {
-		ms = sinceZero.Milliseconds() - 1
-	}
-	return max(ms, NoTimestamp)
+	r.waiting = r.waiting[n:]
+	return full || f.count >= r.config.BatchRecords || len(f.bytes) >= r.config.BatchBytes
 }
 
 // finish completes the batch for handing it out; more records may still be added after that.
 func (r *reader) finish(flags byte) {
-	r.batch.Value = r.frame.end(max(r.logEnd(), r.position), flags)
+	r.batch.Value = r.frame.end(max(r.logEnd, r.position), flags)
 	r.room = max(r.room-r.room/8, len(r.batch.Value)*9/8) // the next one will be about as large
 }
 
@@ -221,13 +239,9 @@ func (r *reader) sessionOver() {
 func (r *reader) rest(d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
-	for open := true; open; {
-		select {
-		case <-timer.C:
-			return
-		case <-r.session.Done():
-			return
-		case _, open = <-r.revoked:
-		}
+	select {
+	case <-timer.C:
+	case <-r.session.Done():
+	case <-r.revoked:
 	}
 }

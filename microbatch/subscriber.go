@@ -29,9 +29,9 @@ type SubscriberConfig struct {
 	HeartbeatInterval  time.Duration // heartbeat.interval.ms
 	RebalanceTimeout   time.Duration // max.poll.interval.ms, as far as it limits a rebalance
 	IsolationLevel     string        // isolation.level: read_committed or read_uncommitted
-	FetchMaxWait       time.Duration // fetch.max.wait.ms; what the group has to say waits behind a fetch, so each step of a rebalance may take as long
+	FetchMaxWait       time.Duration // fetch.max.wait.ms
 	FetchMinBytes      int           // fetch.min.bytes
-	FetchBytes         int           // max.partition.fetch.bytes: of one partition, in one fetch. Where a handler is slower than the broker, the broker's other partitions wait until it has taken that much
+	FetchBytes         int           // max.partition.fetch.bytes: of one partition, in one fetch; one is read ahead
 	CommitInterval     time.Duration // auto.commit.interval.ms: how often what handlers ask for is committed
 
 	BatchRecords   int           // at most so many records in a message
@@ -129,8 +129,7 @@ func (c SubscriberConfig) consumer() (*sarama.Config, error) {
 	s.Consumer.Offsets.AutoCommit.Enable = false     // commits are ours (commit.go)
 	s.Consumer.Group.ResetInvalidOffsets = false     // resetting would lose data in silence
 	s.Consumer.Fetch.Max = 0                         // a limit would skip records that exceed it
-	s.Consumer.Fetch.Min = int32(c.FetchMinBytes)
-	s.Consumer.Fetch.Default = int32(c.FetchBytes)
+	s.Consumer.Fetch.Default = 1                     // until it is paused: fetcher reads
 	s.Consumer.MaxWaitTime = c.FetchMaxWait
 	s.Consumer.Retry.BackoffFunc = func(failed int) time.Duration { return min(backoff(c, failed-1), 2*time.Second) } // 2 s at once would be the default
 	if c.IsolationLevel == "read_committed" {
@@ -143,7 +142,7 @@ func (c SubscriberConfig) consumer() (*sarama.Config, error) {
 	s.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{strategy(c.AssignmentStrategy)}
 	// A join is answered when all members have joined, or the rebalance timeout has passed.
 	s.Net.ReadTimeout = max(s.Net.ReadTimeout, c.RebalanceTimeout+5*time.Second)
-	s.ChannelBufferSize = 256 // records read ahead, besides batches
+	s.ChannelBufferSize = 1
 	err = s.Validate()
 	return s, err
 }

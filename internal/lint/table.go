@@ -89,7 +89,6 @@ func Rooms() []Room {
 			"github.com/jedib0t/go-pretty/v6", "github.com/dustin/go-humanize",
 		}},
 		{Path: "bench/publish"},
-		{Path: "bench/publish"},
 		{Path: "bench/freshness", Own: []string{"event", "operators", "microbatch", "handlers", "sinks/redis", "pipeline/settings", "internal/progress", "bench/internal/chart", "bench/internal/trial", "bench/internal/process"}, Outside: []string{
 			"github.com/ThreeDotsLabs/watermill", "github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm", "github.com/redis/go-redis/v9",
 		}},

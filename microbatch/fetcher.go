@@ -1,0 +1,119 @@
+package microbatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ThreeDotsLabs/watermill"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// fetcher reads the records of one claim, by a client of its own, so that no partition waits for another one's handler. It
+// is franz-go's: sarama, which has the group, takes twice the CPU time to read a record, and hands
+// each one over by itself. What sarama would read of the partition is paused.
+type fetcher struct {
+	client *kgo.Client
+	ctx    context.Context //nolint:containedctx // until close
+	stop   context.CancelFunc
+	out    chan fetched // unbuffered: one fetch is read ahead in the client
+}
+
+// fetched is some records, in order, or why there are no more.
+type fetched struct {
+	records []*kgo.Record
+	logEnd  int64
+	err     error
+}
+
+// decompressedMax is how large a batch of records may become: what is larger was made to harm.
+const decompressedMax = 256 << 20
+
+// newFetcher returns a fetcher that begins at an offset. It reads from when it is run.
+func newFetcher(g *group, partition int32, from int64) (*fetcher, error) {
+	opts, err := g.config.franz(g.line.DialContext) // which can be cut
+	if err != nil {
+		return nil, err
+	}
+	isolation := kgo.ReadUncommitted()
+	if g.config.IsolationLevel == "read_committed" {
+		isolation = kgo.ReadCommitted()
+	}
+	bytes := int32(g.config.FetchBytes)
+	client, err := kgo.NewClient(append(opts,
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{g.topic: {partition: kgo.NewOffset().At(from)}}),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()), // resetting would lose data in silence
+		kgo.FetchIsolationLevel(isolation),
+		kgo.FetchMaxWait(g.config.FetchMaxWait),
+		kgo.FetchMinBytes(int32(g.config.FetchMinBytes)),
+		kgo.FetchMaxPartitionBytes(bytes), kgo.FetchMaxBytes(bytes),
+		kgo.BrokerMaxReadBytes(max(100<<20, min(2*bytes, 1<<30))),
+		kgo.MaxDecompressBatchBytes(decompressedMax),
+		kgo.DisableFetchSessions(), // they are of use where many partitions are asked for
+		kgo.DisableClientMetrics(),
+		kgo.WithLogger(fetcherLog{g.logger.With(watermill.LogFields{"partition": partition})}),
+	)...)
+	if err != nil {
+		return nil, fmt.Errorf("a client to read %s partition %d: %w", g.topic, partition, err)
+	}
+	f := &fetcher{client: client, out: make(chan fetched)}
+	f.ctx, f.stop = context.WithCancel(context.Background())
+	return f, nil
+}
+
+// run reads until close. Errors that can pass are the client's to deal with; after any other it ends.
+func (f *fetcher) run(recordsMax int) {
+	for {
+		got := f.client.PollRecords(f.ctx, recordsMax)
+		if f.ctx.Err() != nil {
+			return
+		}
+		var next fetched
+		got.EachPartition(func(p kgo.FetchTopicPartition) {
+			next.records = append(next.records, p.Records...)
+			next.logEnd = p.HighWatermark
+			next.err = errors.Join(next.err, p.Err)
+		})
+		select {
+		case f.out <- next:
+		case <-f.ctx.Done():
+			return
+		}
+		if next.err != nil {
+			return
+		}
+	}
+}
+
+// close ends reading, also where a broker doesn't answer.
+func (f *fetcher) close() {
+	f.stop()
+	f.client.Close()
+}
+
+// fetcherLog passes on what a client has to say that somebody should know.
+type fetcherLog struct{ to watermill.LoggerAdapter }
+
+// Level is from where on it is told.
+func (fetcherLog) Level() kgo.LogLevel { return kgo.LogLevelWarn }
+
+// Log logs.
+func (l fetcherLog) Log(level kgo.LogLevel, msg string, keysAndValues ...any) {
+	fields := watermill.LogFields{}
+	var err error
+	for i := 0; i+1 < len(keysAndValues); i += 2 {
+		if e, ok := keysAndValues[i+1].(error); ok && err == nil {
+			err = e
+			continue
+		}
+		fields[fmt.Sprint(keysAndValues[i])] = keysAndValues[i+1]
+	}
+	if level == kgo.LogLevelError {
+		l.to.Error("reading: "+msg, err, fields)
+		return
+	}
+	if err != nil {
+		fields["err"] = err.Error()
+	}
+	l.to.Info("reading: "+msg, fields)
+}
