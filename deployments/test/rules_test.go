@@ -116,7 +116,10 @@ func TestRulesKnow(t *testing.T) {
 		}
 	}
 	for m, where := range used {
-		metric := strings.TrimSuffix(m, "_bucket")
+		metric := strings.TrimSuffix(strings.TrimSuffix(m, "_bucket"), "_duration_seconds_count")
+		if metric != m && !strings.HasSuffix(m, "_bucket") {
+			metric += "_duration_seconds"
+		}
 		if labels := []string{"millrank_handler", "millrank_decision", "millrank_state", "millrank_operation", "millrank_outcome", "millrank_table", "messaging_destination_name", "messaging_destination_partition_id", "db_operation_name", "db_system_name", "go_memory_type"}; contains(labels, metric) || strings.HasPrefix(metric, "millrank_freshness_from") || metric == "millrank_version" {
 			continue
 		}
