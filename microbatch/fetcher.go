@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -14,6 +15,7 @@ import (
 // each one over by itself. What sarama would read of the partition is paused.
 type fetcher struct {
 	client *kgo.Client
+	next   int64           // offset after the last record
 	ctx    context.Context //nolint:containedctx // until close
 	stop   context.CancelFunc
 	out    chan fetched // unbuffered: one fetch is read ahead in the client
@@ -26,8 +28,9 @@ type fetched struct {
 	err     error
 }
 
-// decompressedMax is how large a batch of records may become: what is larger was made to harm.
-const decompressedMax = 256 << 20
+// HeaderTooLarge is the header of a record without key and value that stands for a batch of records that is not read, since it
+// becomes larger than SubscriberConfig.DecompressedBytes; it says so. It stands at the offset of the batch's first record.
+const HeaderTooLarge = "millrank-batch-too-large"
 
 // newFetcher returns a fetcher that begins at an offset. It reads from when it is run.
 func newFetcher(g *group, partition int32, from int64) (*fetcher, error) {
@@ -48,7 +51,7 @@ func newFetcher(g *group, partition int32, from int64) (*fetcher, error) {
 		kgo.FetchMinBytes(int32(g.config.FetchMinBytes)),
 		kgo.FetchMaxPartitionBytes(bytes), kgo.FetchMaxBytes(bytes),
 		kgo.BrokerMaxReadBytes(max(100<<20, min(2*bytes, 1<<30))),
-		kgo.MaxDecompressBatchBytes(decompressedMax),
+		kgo.MaxDecompressBatchBytes(g.config.DecompressedBytes),
 		kgo.DisableFetchSessions(), // they are of use where many partitions are asked for
 		kgo.DisableClientMetrics(),
 		kgo.WithLogger(fetcherLog{g.logger.With(watermill.LogFields{"partition": partition})}),
@@ -56,7 +59,7 @@ func newFetcher(g *group, partition int32, from int64) (*fetcher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("a client to read %s partition %d: %w", g.topic, partition, err)
 	}
-	f := &fetcher{client: client, out: make(chan fetched)}
+	f := &fetcher{client: client, next: from, out: make(chan fetched)}
 	f.ctx, f.stop = context.WithCancel(context.Background())
 	return f, nil
 }
@@ -72,6 +75,14 @@ func (f *fetcher) run(recordsMax int) {
 		got.EachPartition(func(p kgo.FetchTopicPartition) {
 			next.records = append(next.records, p.Records...)
 			next.logEnd = p.HighWatermark
+			if n := len(p.Records); n > 0 {
+				f.next = p.Records[n-1].Offset + 1
+			}
+			var bomb *kgo.ErrDecompressTooLarge
+			if errors.As(p.Err, &bomb) {
+				next.records = append(next.records, f.leaveOut(bomb))
+				return
+			}
 			next.err = errors.Join(next.err, p.Err)
 		})
 		select {
@@ -83,6 +94,15 @@ func (f *fetcher) run(recordsMax int) {
 			return
 		}
 	}
+}
+
+// leaveOut goes on behind a batch that is too large, and returns what stands for it.
+func (f *fetcher) leaveOut(b *kgo.ErrDecompressTooLarge) *kgo.Record {
+	at := max(b.Offset, f.next)
+	f.next = b.NextOffset
+	f.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{b.Topic: {b.Partition: {Epoch: b.Epoch, Offset: b.NextOffset}}})
+	text := fmt.Sprintf("the batch of records from offset %d to %d is left out: decompressed it is larger than allowed", b.Offset, b.NextOffset-1)
+	return &kgo.Record{Offset: at, Timestamp: time.UnixMilli(NoTimestamp), Headers: []kgo.RecordHeader{{Key: HeaderTooLarge, Value: []byte(text)}}}
 }
 
 // close ends reading, also where a broker doesn't answer.

@@ -32,6 +32,7 @@ type SubscriberConfig struct {
 	FetchMaxWait       time.Duration // fetch.max.wait.ms
 	FetchMinBytes      int           // fetch.min.bytes
 	FetchBytes         int           // max.partition.fetch.bytes: of one partition, in one fetch; one is read ahead
+	DecompressedBytes  int           // a batch of records that becomes larger when it is decompressed was made to harm: HeaderTooLarge
 	CommitInterval     time.Duration // auto.commit.interval.ms: how often what handlers ask for is committed
 
 	BatchRecords   int           // at most so many records in a message
@@ -66,6 +67,7 @@ func DefaultSubscriberConfig(c Connection, groupID string) SubscriberConfig {
 		FetchMaxWait:       100 * time.Millisecond,
 		FetchMinBytes:      1,
 		FetchBytes:         1 << 20,
+		DecompressedBytes:  256 << 20,
 		CommitInterval:     time.Second,
 		BatchRecords:       4096,
 		BatchBytes:         1 << 20,
@@ -93,6 +95,7 @@ func (c SubscriberConfig) Validate() error {
 	wrong(c.FetchMaxWait <= 0, "fetch.max.wait.ms: %v is not above 0", c.FetchMaxWait)
 	wrong(c.FetchMinBytes <= 0 || c.FetchMinBytes > math.MaxInt32, "fetch.min.bytes: %d is not from 1 to 2147483647", c.FetchMinBytes)
 	wrong(c.FetchBytes <= 0 || c.FetchBytes > math.MaxInt32, "max.partition.fetch.bytes: %d is not from 1 to 2147483647", c.FetchBytes)
+	wrong(c.DecompressedBytes <= 0 || c.DecompressedBytes > math.MaxInt32, "decompressed bytes: %d is not from 1 to 2147483647", c.DecompressedBytes)
 	wrong(c.CommitInterval <= 0, "auto.commit.interval.ms: %v is not above 0", c.CommitInterval)
 	wrong(c.BatchRecords <= 0, "batch records: %d is not above 0", c.BatchRecords)
 	wrong(c.BatchBytes <= 0, "batch bytes: %d is not above 0", c.BatchBytes)
