@@ -100,6 +100,16 @@ test-servers: ## Run the tests against Kafka and Redis: the embedded ones, and r
 e2e: deps ## Run the built program, as several processes, against real servers and ClickHouse's engine: 5 minutes; CI runs it
 	$(STAGE) 'end to end' go test -tags e2e -count=1 -timeout 30m ./test/e2e
 
+.PHONY: deploy-check
+deploy-check: ## Check what is in deployments: compose, image, Helm chart, alerts, dashboard; the first time it builds their tools, 5 minutes
+	@scripts/deps.sh go
+	$(STAGE) 'deployments' bash -c 'cd deployments/test && go vet -mod=mod ./... && go test -mod=mod -count=1 -timeout 20m ./...'
+
+.PHONY: release-check
+release-check: ## Check .goreleaser.yaml; the first time it builds goreleaser, some minutes
+	@scripts/deps.sh go
+	$(STAGE) 'release' go tool -modfile=deployments/goreleaser.mod goreleaser check
+
 .PHONY: race
 race: ## Run the tests of RACE_PKGS, the short ones, under the race detector
 	$(STAGE) 'race detector' env CGO_ENABLED=1 go test -race -short -count=1 -p 1 -timeout 15m $(RACE_PKGS)
