@@ -11,11 +11,20 @@ import (
 	"testing"
 
 	"github.com/millrank/millrank/internal/apachekafka"
+	"github.com/millrank/millrank/internal/redisserver"
 	"github.com/millrank/millrank/internal/testserver"
 )
 
 // kafka is the Apache Kafka that tests share.
 var kafka = apachekafka.NewShared(apachekafka.Options{})
+
+// sharedRedis is the Redis that tests share which do nothing to it.
+var sharedRedis = testserver.NewShared(func() error {
+	_, err := redisserver.Find()
+	return err
+}, func(ctx context.Context) (*redisserver.Server, error) {
+	return redisserver.Start(ctx, redisserver.Options{})
+})
 
 // built is a program of a folder of its own.
 type built struct{ path string }
@@ -41,4 +50,4 @@ func build(ctx context.Context, sources string, flags ...string) (*built, error)
 	return b, nil
 }
 
-func TestMain(m *testing.M) { os.Exit(program.Main(kafka.Main(m)).Run()) }
+func TestMain(m *testing.M) { os.Exit(program.Main(sharedRedis.Main(kafka.Main(m))).Run()) }

@@ -63,6 +63,10 @@ func New(t testing.TB, brokers []string, s operators.Settings, partitions, shard
 			t.Fatal(err)
 		}
 	}
+	w.Eventually("the broker knows its new topics", func() bool { // a real one takes a moment
+		list, err := w.Admin.ListTopics(t.Context(), w.Topics.Events, w.Topics.Updates, w.Topics.Letters)
+		return err == nil && list.Error() == nil && len(list) == 3
+	})
 	return w
 }
 
