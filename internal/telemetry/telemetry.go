@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -136,9 +137,12 @@ func (p *Process) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.metrics.
 
 // Close sends what was not sent yet, until ctx is done, and ends all that exports.
 func (p *Process) Close(ctx context.Context) error {
-	errs := []error{p.meters.Shutdown(ctx)}
+	var traces error
+	var ending sync.WaitGroup
 	if p.traces != nil {
-		errs = append(errs, p.traces.Shutdown(ctx))
+		ending.Go(func() { traces = p.traces.Shutdown(ctx) }) // side by side: with its context done, a provider ends nothing
 	}
-	return errors.Join(errs...)
+	metrics := p.meters.Shutdown(ctx)
+	ending.Wait()
+	return errors.Join(metrics, traces)
 }
