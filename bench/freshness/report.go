@@ -46,7 +46,7 @@ type result struct {
 	} `json:"engine"`
 	// CPU is seconds per million events, by process.
 	CPU map[string]float64 `json:"cpu_seconds_per_million"`
-	// Others is how many CPUs everything else on the machine took, Kafka included if it is a real one.
+	// Others is how many CPUs everything else on the machine took.
 	Others float64 `json:"others_cpus"`
 	Topics struct {
 		Updates        float64 `json:"updates_bytes_per_event"` // before compression, as all of these

@@ -62,10 +62,10 @@ func start(ctx context.Context, args []string, out, progress io.Writer) error {
 		return err
 	}
 	r, err := run(ctx, c, progress)
-	if err != nil {
-		return err
+	if len(r.Sweeps) > 0 { // also those that were made before one failed
+		err = errors.Join(err, r.write(c.folder))
 	}
-	if err := r.write(c.folder); err != nil {
+	if err != nil {
 		return err
 	}
 	if err := r.show(out, c.json); err != nil {
@@ -144,7 +144,7 @@ func (c config) validate() error {
 // wants reports whether a sweep is to be made.
 func (c config) wants(name string) bool { return len(c.only) == 0 || slices.Contains(c.only, name) }
 
-// run makes the sweeps. What has come out so far is in the report, also when one fails.
+// run makes the sweeps. Where one fails, those before it are in what it returns.
 func run(ctx context.Context, c config, output io.Writer) (r report, err error) {
 	progress := log.New(output, "", log.Ltime)
 	folder, err := os.MkdirTemp("", "millrank-bench-")

@@ -20,7 +20,10 @@ type Machine struct {
 	Go     string `json:"go"`
 	Kafka  string `json:"kafka"`
 	Java   string `json:"java"`
-	Commit string `json:"commit"` // of the repository; with a + where files differ from it
+	// Flink and Streams are versions of peers, as scripts/peers.sh has gathered them; empty where it hasn't.
+	Flink   string `json:"flink,omitempty"`
+	Streams string `json:"kafka_streams,omitempty"`
+	Commit  string `json:"commit"` // of the repository; with a + where files differ from it
 }
 
 // ThisMachine finds out; what can't be found out is left empty.
@@ -33,11 +36,10 @@ func ThisMachine(ctx context.Context) Machine {
 	java, _, _ := strings.Cut(said(ctx, "java", "--version"), "\n")
 	m.Java = java
 	if root, err := Root(ctx); err == nil {
-		jars, _ := filepath.Glob(filepath.Join(root, ".tools", "kafka", "lib", "kafka_*.jar")) // the pattern is fine
-		if len(jars) == 1 {
-			_, version, _ := strings.Cut(filepath.Base(jars[0]), "-")
-			m.Kafka = strings.TrimSuffix(version, ".jar")
-		}
+		tools := filepath.Join(root, ".tools")
+		m.Kafka = versionOf(filepath.Join(tools, "kafka", "lib"), "kafka_")
+		m.Flink = versionOf(filepath.Join(tools, "peers", "flink", "lib"), "flink-streaming-java")
+		m.Streams = versionOf(filepath.Join(tools, "peers", "kstreams", "lib"), "kafka-streams")
 		m.Commit = said(ctx, "git", "-C", root, "rev-parse", "--short", "HEAD")
 		if said(ctx, "git", "-C", root, "status", "--porcelain", "--untracked-files=no") != "" {
 			m.Commit += "+"
@@ -46,9 +48,22 @@ func ThisMachine(ctx context.Context) Machine {
 	return m
 }
 
+// versionOf returns the version of the only jar in a folder whose name begins like this; empty where there is none.
+func versionOf(folder, name string) string {
+	jars, _ := filepath.Glob(filepath.Join(folder, name+"*.jar")) // the pattern is fine
+	if len(jars) != 1 {
+		return ""
+	}
+	return strings.TrimSuffix(jars[0][strings.LastIndexByte(jars[0], '-')+1:], ".jar")
+}
+
 // String returns it in a line.
 func (m Machine) String() string {
-	return fmt.Sprintf("%d CPUs (%s), %d MiB of memory, %s; %s; Apache Kafka %s on %s; commit %s", m.CPUs, m.CPU, m.Memory>>20, m.Kernel, m.Go, m.Kafka, m.Java, m.Commit)
+	peers := ""
+	if m.Flink != "" {
+		peers = fmt.Sprintf("; Flink %s, Kafka Streams %s", m.Flink, m.Streams)
+	}
+	return fmt.Sprintf("%d CPUs (%s), %d MiB of memory, %s; %s; Apache Kafka %s on %s%s; commit %s", m.CPUs, m.CPU, m.Memory>>20, m.Kernel, m.Go, m.Kafka, m.Java, peers, m.Commit)
 }
 
 // Root returns the repository's folder, from any folder inside of it.

@@ -3,7 +3,9 @@ package process
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -78,5 +80,22 @@ func TestChildWith(t *testing.T) {
 	}
 	if now, peak, err := Memory(os.Getpid()); err != nil || now < 1<<20 || peak < now {
 		t.Errorf("this process has %d bytes, had %d at most: %v", now, peak, err)
+	}
+}
+
+// TestThisMachine: a report without these would be of little use.
+func TestThisMachine(t *testing.T) {
+	m := ThisMachine(t.Context())
+	if m.CPU == "" || m.CPUs < 1 || m.Memory < 1<<28 || m.Kernel == "" || m.Go == "" || strings.Count(m.String(), ";") < 3 {
+		t.Errorf("%+v", m)
+	}
+	lib := t.TempDir()
+	for _, jar := range []string{"kafka_2.13-4.3.1.jar", "kafka-clients-4.3.1.jar"} {
+		if err := os.WriteFile(filepath.Join(lib, jar), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := versionOf(lib, "kafka_"); got != "4.3.1" {
+		t.Errorf("Kafka's version is %q", got)
 	}
 }

@@ -33,7 +33,7 @@ func (j JVM) What() string { return j.what }
 func Peers() []JVM {
 	flink := func(name, mode, what string) JVM {
 		return JVM{
-			name: name, what: "Apache Flink 2.3, DataStream, checkpoints every 10 s: " + what + ". It judges lateness by the least watermark over all partitions, so it admits late events that the job's rule drops, and its tables differ", peer: "flink", class: "bench.FlinkTopK",
+			name: name, what: "Apache Flink, DataStream, checkpoints every 10 s: " + what + ". It judges lateness by the least watermark over all partitions, so it admits late events that the job's rule drops, and its tables differ", peer: "flink", class: "bench.FlinkTopK",
 			flags: []string{"--add-opens=java.base/java.util=ALL-UNNAMED", "--add-opens=java.base/java.lang=ALL-UNNAMED", "--add-opens=java.base/java.time=ALL-UNNAMED"},
 			arguments: func(r Round, out string) []string {
 				return []string{"--brokers", r.Brokers[0], "--topic", r.Topic, "--out", out, "--mode", mode, "--checkpoints", filepath.Join(r.Folder, "checkpoints")}
@@ -42,7 +42,7 @@ func Peers() []JVM {
 	}
 	streams := func(name, store, exactlyOnce, what string) JVM {
 		return JVM{
-			name: name, what: "Kafka Streams 4.3, Processor API, changelogs: " + what, peer: "kstreams", class: "bench.KsTopK",
+			name: name, what: "Kafka Streams, Processor API, changelogs: " + what, peer: "kstreams", class: "bench.KsTopK",
 			arguments: func(r Round, out string) []string {
 				return []string{
 					"--brokers", r.Brokers[0], "--topic", r.Topic, "--out", out, "--store", store, "--eos", exactlyOnce, "--app", r.Name,
