@@ -46,7 +46,7 @@ func TestInputs(t *testing.T) {
 	w.checkHistory(want)
 	w.checkHistoryLetters(letters)
 
-	status := w.status(p)
+	status := w.says(p)
 	counted, conflicts := int64(0), int64(0)
 	for _, r := range records {
 		if r.want(t) == event.Counted {
@@ -59,7 +59,7 @@ func TestInputs(t *testing.T) {
 	if status.Decisions["counted"] != counted || status.Conflicts != conflicts || status.LateWrong != 0 {
 		t.Errorf("status says %v, %d conflicts, %d foreign dead letters; want %d counted, %d conflicts, 0", status.Decisions, status.Conflicts, status.LateWrong, counted, conflicts)
 	}
-	t.Logf("%d records, %d dead letters; at most %d MiB of memory, with a batch of 64 MiB in it", len(records), len(letters), peakMemory(t, p)>>20)
+	t.Logf("%d records, %d dead letters; at most %d MiB of memory, with a batch of 64 MiB in it", len(records), len(letters), w.peak(p)>>20)
 }
 
 // name says which record it is.
