@@ -3,44 +3,20 @@ package microbatch
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/IBM/sarama"
 	"github.com/xdg-go/scram"
+
+	"github.com/millrank/millrank/internal/clienttls"
 )
 
 // tls returns the settings of encryption; it reads the files.
 func (c Connection) tls() (*tls.Config, error) {
-	t := &tls.Config{MinVersion: tls.VersionTLS12}
-	var errs []error
-	if c.CAFile != "" {
-		pem, err := os.ReadFile(c.CAFile)
-		t.RootCAs = x509.NewCertPool()
-		switch {
-		case err != nil:
-			errs = append(errs, fmt.Errorf("ssl.ca.location: %w", err))
-		case !t.RootCAs.AppendCertsFromPEM(pem):
-			errs = append(errs, fmt.Errorf("ssl.ca.location: %s holds no certificate in PEM format", c.CAFile))
-		}
-	}
-	switch {
-	case c.CertificateFile == "" && c.KeyFile == "":
-	case c.CertificateFile == "":
-		errs = append(errs, errors.New("ssl.certificate.location: missing; ssl.key.location is given"))
-	case c.KeyFile == "":
-		errs = append(errs, errors.New("ssl.key.location: missing; ssl.certificate.location is given"))
-	default:
-		pair, err := tls.LoadX509KeyPair(c.CertificateFile, c.KeyFile)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("ssl.certificate.location %s, ssl.key.location %s: %w; both are PEM, the key is not encrypted", c.CertificateFile, c.KeyFile, err))
-		}
-		t.Certificates = []tls.Certificate{pair}
-	}
-	return t, errors.Join(errs...)
+	return clienttls.Files{Authority: c.CAFile, Certificate: c.CertificateFile, Key: c.KeyFile, Names: clienttls.Names{
+		Authority: "ssl.ca.location", Certificate: "ssl.certificate.location", Key: "ssl.key.location",
+	}}.Config()
 }
 
 // scramClients returns what makes a SCRAM conversation, or nil where the mechanism is another.

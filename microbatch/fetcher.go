@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
@@ -50,11 +51,11 @@ func newFetcher(g *group, partition int32, from int64) (*fetcher, error) {
 		kgo.FetchMaxWait(g.config.FetchMaxWait),
 		kgo.FetchMinBytes(int32(g.config.FetchMinBytes)),
 		kgo.FetchMaxPartitionBytes(bytes), kgo.FetchMaxBytes(bytes),
-		kgo.BrokerMaxReadBytes(max(100<<20, min(2*bytes, 1<<30))),
+		kgo.BrokerMaxReadBytes(max(128<<20, 2*bytes)), // a record can be larger than a fetch is to be
 		kgo.MaxDecompressBatchBytes(g.config.DecompressedBytes),
 		kgo.DisableFetchSessions(), // they are of use where many partitions are asked for
 		kgo.DisableClientMetrics(),
-		kgo.WithLogger(fetcherLog{g.logger.With(watermill.LogFields{"partition": partition})}),
+		kgo.WithLogger(&fetcherLog{to: g.logger.With(watermill.LogFields{"partition": partition})}),
 	)...)
 	if err != nil {
 		return nil, fmt.Errorf("a client to read %s partition %d: %w", g.topic, partition, err)
@@ -111,14 +112,24 @@ func (f *fetcher) close() {
 	f.client.Close()
 }
 
-// fetcherLog passes on what a client has to say that somebody should know.
-type fetcherLog struct{ to watermill.LoggerAdapter }
+// fetcherLog passes on what a client has to say that somebody should know, once in a while: while a broker is away, it says the same several times a second.
+type fetcherLog struct {
+	to   watermill.LoggerAdapter
+	next atomic.Int64 // Unix nanoseconds: not before
+}
+
+// fetcherLogInterval is from one line to the next.
+const fetcherLogInterval = 10 * time.Second
 
 // Level is from where on it is told.
-func (fetcherLog) Level() kgo.LogLevel { return kgo.LogLevelWarn }
+func (*fetcherLog) Level() kgo.LogLevel { return kgo.LogLevelWarn }
 
 // Log logs.
-func (l fetcherLog) Log(level kgo.LogLevel, msg string, keysAndValues ...any) {
+func (l *fetcherLog) Log(level kgo.LogLevel, msg string, keysAndValues ...any) {
+	now, next := time.Now().UnixNano(), l.next.Load()
+	if now < next || !l.next.CompareAndSwap(next, now+fetcherLogInterval.Nanoseconds()) {
+		return
+	}
 	fields := watermill.LogFields{}
 	var err error
 	for i := 0; i+1 < len(keysAndValues); i += 2 {

@@ -94,7 +94,7 @@ func (c SubscriberConfig) Validate() error {
 	wrong(c.RebalanceTimeout <= c.ReleaseTimeout, "max.poll.interval.ms: %v is not above the release timeout, %v", c.RebalanceTimeout, c.ReleaseTimeout)
 	wrong(c.FetchMaxWait <= 0, "fetch.max.wait.ms: %v is not above 0", c.FetchMaxWait)
 	wrong(c.FetchMinBytes <= 0 || c.FetchMinBytes > math.MaxInt32, "fetch.min.bytes: %d is not from 1 to 2147483647", c.FetchMinBytes)
-	wrong(c.FetchBytes <= 0 || c.FetchBytes > math.MaxInt32, "max.partition.fetch.bytes: %d is not from 1 to 2147483647", c.FetchBytes)
+	wrong(c.FetchBytes <= 0 || c.FetchBytes > 512<<20, "max.partition.fetch.bytes: %d is not from 1 to 536870912", c.FetchBytes)
 	wrong(c.DecompressedBytes <= 0 || c.DecompressedBytes > math.MaxInt32, "decompressed bytes: %d is not from 1 to 2147483647", c.DecompressedBytes)
 	wrong(c.CommitInterval <= 0, "auto.commit.interval.ms: %v is not above 0", c.CommitInterval)
 	wrong(c.BatchRecords <= 0, "batch records: %d is not above 0", c.BatchRecords)
