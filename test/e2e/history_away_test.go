@@ -21,10 +21,12 @@ import (
 // proxy is a TCP proxy that can be shut, or let only requests through.
 type proxy struct {
 	listener net.Listener
-	to       string
+	mark     string // requests that hold it lose their answers, where that is one-way
 
 	mu    sync.Mutex
+	to    string
 	state proxyState
+	lost  int // connections that have lost answers
 	conns map[net.Conn]bool
 }
 
@@ -33,7 +35,7 @@ type proxyState int
 const (
 	proxyOpen   proxyState = iota
 	proxyShut              // connections are refused, and those that there are cut
-	proxyOneWay            // inserts arrive, but no answer comes back
+	proxyOneWay            // writes arrive, but no answer comes back
 )
 
 func newProxy(t *testing.T, to string) *proxy {
@@ -42,7 +44,7 @@ func newProxy(t *testing.T, to string) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &proxy{listener: l, to: to, conns: map[net.Conn]bool{}}
+	g := &proxy{listener: l, mark: "INSERT", to: to, conns: map[net.Conn]bool{}}
 	go g.run()
 	t.Cleanup(func() {
 		_ = l.Close()
@@ -90,12 +92,40 @@ func (g *proxy) is() proxyState {
 	return g.state
 }
 
+// moveTo cuts all connections, and has those to come go to another server.
+func (g *proxy) moveTo(to string) {
+	g.set(proxyShut)
+	g.mu.Lock()
+	g.to = to
+	g.mu.Unlock()
+	g.set(proxyOpen)
+}
+
+func (g *proxy) target() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.to
+}
+
+func (g *proxy) noteLost() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.lost++
+}
+
+// answersLost returns on how many connections answers were lost.
+func (g *proxy) answersLost() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.lost
+}
+
 func (g *proxy) pass(c net.Conn) {
 	defer c.Close()
 	if g.is() == proxyShut {
 		return
 	}
-	server, err := net.Dial("tcp", g.to)
+	server, err := net.Dial("tcp", g.target())
 	if err != nil {
 		return
 	}
@@ -114,8 +144,8 @@ func (g *proxy) pass(c net.Conn) {
 		_ = c.Close()
 	}()
 	_, _ = io.Copy(writer(func(b []byte) (int, error) {
-		if g.is() == proxyOneWay && bytes.Contains(b, []byte("INSERT")) {
-			lost.Store(true)
+		if g.is() == proxyOneWay && bytes.Contains(b, []byte(g.mark)) && !lost.Swap(true) {
+			g.noteLost()
 		}
 		return server.Write(b)
 	}), c)
