@@ -6,12 +6,17 @@ import (
 	"net"
 
 	"github.com/IBM/sarama"
+
+	"github.com/millrank/millrank/internal/clienttls"
 )
 
 // Unreachable reports whether an error says that Kafka could not be reached, or was not ready: the same may work later. It is false where
-// Kafka was reached and has refused, such as with a wrong password.
+// Kafka was reached and has refused, such as with a wrong password, or where one side doesn't trust the other's certificate.
 func Unreachable(err error) bool {
-	for _, refused := range []error{sarama.ErrSASLAuthenticationFailed, sarama.ErrUnsupportedSASLMechanism, sarama.ErrTopicAuthorizationFailed, sarama.ErrClusterAuthorizationFailed} {
+	if clienttls.ReasonOf(err) != clienttls.None {
+		return false
+	}
+	for _, refused := range []error{sarama.ErrSASLAuthenticationFailed, sarama.ErrUnsupportedSASLMechanism, sarama.ErrIllegalSASLState, sarama.ErrTopicAuthorizationFailed, sarama.ErrClusterAuthorizationFailed} {
 		if errors.Is(err, refused) {
 			return false
 		}

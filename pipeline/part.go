@@ -9,6 +9,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/cenkalti/backoff/v5"
 
+	"github.com/millrank/millrank/internal/kafkaclient"
 	"github.com/millrank/millrank/microbatch"
 )
 
@@ -49,6 +50,7 @@ func (p *part) Subscribe(ctx context.Context, topic string) (<-chan *message.Mes
 func (p *part) forward(ctx context.Context, topic string, out chan<- *message.Message) {
 	in, err := backoff.Retry(ctx, func() (<-chan *message.Message, error) {
 		in, err := p.inner.Subscribe(ctx, topic)
+		err = kafkaclient.Explain(err)
 		var refused *microbatch.RefusedError
 		switch {
 		case err == nil:

@@ -12,6 +12,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/cenkalti/backoff/v5"
 
+	"github.com/millrank/millrank/internal/kafkaclient"
 	"github.com/millrank/millrank/microbatch"
 	"github.com/millrank/millrank/pipeline/settings"
 )
@@ -56,6 +57,7 @@ func Run(ctx context.Context, s settings.Settings, o Options) error {
 func newPatiently(ctx context.Context, s settings.Settings, o Options) (*Pipeline, error) {
 	return backoff.Retry(ctx, func() (*Pipeline, error) {
 		p, err := New(ctx, s, o)
+		err = kafkaclient.Explain(err)
 		if err != nil && !passing(err) {
 			return nil, backoff.Permanent(err)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/millrank/millrank/internal/kafkaclient"
 	"github.com/millrank/millrank/pipeline/settings"
 )
 
@@ -60,7 +61,7 @@ func execute(ctx context.Context, args []string, in io.Reader, out, errs io.Writ
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintln(errs, "millrank:", err)
+	fmt.Fprintln(errs, "millrank:", kafkaclient.Explain(err))
 	if c, ok := errors.AsType[coded](err); ok {
 		return c.code
 	}

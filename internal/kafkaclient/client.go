@@ -54,7 +54,7 @@ func Reach(ctx context.Context, client *kgo.Client, c microbatch.Connection) err
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	if err := client.Ping(ctx); err != nil {
-		return fmt.Errorf("%v can't be reached: %w; check kafka.bootstrap_servers, and the security settings beside it", c, err)
+		return Explain(fmt.Errorf("%v can't be reached: %w", c, err))
 	}
 	return nil
 }

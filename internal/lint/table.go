@@ -36,10 +36,10 @@ func Rooms() []Room {
 		// ... and sim/chain runs the machines, with what stands around them, in virtual time.
 		{Path: "sim/chain", Pure: true, Std: append(pureStd(), "math/rand/v2"), Own: []string{"sim", "operators", "watermark", "event"}},
 		{Path: "wire", Own: []string{"event"}, Outside: []string{"google.golang.org/protobuf", "github.com/planetscale/vtprotobuf"}},
-		{Path: "microbatch", Outside: []string{"github.com/ThreeDotsLabs/watermill", "github.com/ThreeDotsLabs/watermill-kafka/v3", "github.com/IBM/sarama", "github.com/xdg-go/scram", "github.com/twmb/franz-go"}},
+		{Path: "microbatch", Own: []string{"internal/clienttls"}, Outside: []string{"github.com/ThreeDotsLabs/watermill", "github.com/ThreeDotsLabs/watermill-kafka/v3", "github.com/IBM/sarama", "github.com/xdg-go/scram", "github.com/twmb/franz-go"}},
 		{Path: "sinks/deadletters", Own: []string{"event"}, Outside: []string{"github.com/ThreeDotsLabs/watermill"}},
-		{Path: "sinks/redis", Own: []string{"event", "operators"}, Outside: []string{"github.com/ThreeDotsLabs/watermill", "github.com/redis/go-redis/v9"}},
-		{Path: "sinks/clickhouse", Own: []string{"event", "operators"}, Outside: []string{"github.com/ClickHouse/clickhouse-go/v2"}},
+		{Path: "sinks/redis", Own: []string{"event", "operators", "internal/clienttls"}, Outside: []string{"github.com/ThreeDotsLabs/watermill", "github.com/redis/go-redis/v9"}},
+		{Path: "sinks/clickhouse", Own: []string{"event", "operators", "internal/clienttls"}, Outside: []string{"github.com/ClickHouse/clickhouse-go/v2"}},
 		{Path: "handlers", Own: []string{"event", "watermark", "operators", "wire", "microbatch", "sinks/deadletters", "internal/meter"}, Outside: []string{"github.com/ThreeDotsLabs/watermill", "github.com/zeebo/xxh3", "github.com/cenkalti/backoff/v5", "github.com/sony/gobreaker", "go.opentelemetry.io/otel", "go.opentelemetry.io/otel/metric", "go.opentelemetry.io/otel/trace"}},
 		// What stands in for a real server in tests and demos.
 		{Path: "internal/embedded", Own: []string{"internal/embedded/chdb"}, Outside: []string{
@@ -48,11 +48,12 @@ func Rooms() []Room {
 		}},
 		{Path: "internal/embedded/chdb", Outside: []string{"github.com/ebitengine/purego", "golang.org/x/sys"}},
 		{Path: "internal/embedded/chdb/fetch", Own: []string{"internal/embedded/chdb"}},
+		{Path: "internal/clienttls"},
 		{Path: "internal/testserver"},
 		{Path: "internal/embedded/clickhousetest", Own: []string{"internal/embedded", "internal/embedded/chdb", "internal/testserver"}},
 		{Path: "internal/apachekafka", Own: []string{"internal/embedded", "internal/testserver"}, Outside: []string{"github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm"}},
 		{Path: "internal/redisserver", Own: []string{"internal/embedded", "internal/testserver"}, Outside: []string{"github.com/redis/go-redis/v9"}},
-		{Path: "pipeline/settings", Own: []string{"event", "operators", "microbatch"}, Outside: []string{
+		{Path: "pipeline/settings", Own: []string{"event", "operators", "microbatch", "internal/clienttls"}, Outside: []string{
 			"github.com/redis/go-redis/v9", "github.com/ClickHouse/clickhouse-go/v2", "github.com/knadh/koanf", "github.com/goccy/go-yaml", "github.com/go-playground/validator/v10", "github.com/invopop/jsonschema", "github.com/dustin/go-humanize",
 		}},
 		// Only these two know every concrete type.
@@ -60,7 +61,7 @@ func Rooms() []Room {
 		{Path: "cmd/millrank", Any: true},
 		{Path: "internal/demo", Any: true},
 		// What the command line does with Kafka beside the pipeline's own path: administration, and feeding it.
-		{Path: "internal/kafkaclient", Own: []string{"microbatch"}, Outside: []string{"github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm"}},
+		{Path: "internal/kafkaclient", Own: []string{"microbatch", "internal/clienttls"}, Outside: []string{"github.com/IBM/sarama", "github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm"}},
 		{Path: "internal/logread", Own: []string{"microbatch", "internal/kafkaclient"}, Outside: []string{"github.com/twmb/franz-go"}},
 		{Path: "internal/progress", Own: []string{"event", "watermark", "wire", "microbatch", "handlers", "sinks/redis", "sinks/clickhouse", "pipeline/settings", "internal/kafkaclient", "internal/logread"}, Outside: []string{"github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm", "golang.org/x/sync", "github.com/dustin/go-humanize"}},
 		{Path: "internal/meter", Outside: []string{"go.opentelemetry.io/otel", "go.opentelemetry.io/otel/metric", "github.com/sony/gobreaker"}},
@@ -96,8 +97,14 @@ func Rooms() []Room {
 		{Path: "test/world", Own: []string{"event", "operators", "wire", "sim", "sinks/deadletters", "sinks/redis", "internal/embedded"}, Outside: []string{
 			"github.com/ThreeDotsLabs/watermill", "github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm", "github.com/twmb/franz-go/pkg/kmsg", "github.com/redis/go-redis/v9",
 		}},
+		{Path: "bench/soak", Own: []string{"event", "operators", "handlers", "sinks/redis", "sinks/deadletters", "pipeline/settings", "internal/progress", "internal/embedded", "internal/apachekafka", "internal/redisserver",
+			"bench/internal/chart", "bench/internal/process", "bench/internal/trial", "bench/internal/workload"}, Outside: []string{
+			"github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm", "github.com/redis/go-redis/v9", "github.com/ClickHouse/clickhouse-go/v2",
+			"github.com/jedib0t/go-pretty/v6", "github.com/dustin/go-humanize", "github.com/vbauerster/mpb/v8", "golang.org/x/term",
+		}},
 		{Path: "test/chain"},
 		{Path: "test/e2e"},
+		{Path: "test/security"},
 		{Path: "internal/lint"},
 		{Path: "internal/mutants"},
 	}

@@ -128,10 +128,11 @@ func (c *checker) tls(path string, t TLS) {
 	c.wrong(t.KeyFile == "" && t.CertificateFile != "", path+".key_file", "both, or none", "is missing; certificate_file is given")
 	c.wrong(t.KeyFile != "" && t.CertificateFile == "", path+".certificate_file", "both, or none", "is missing; key_file is given")
 	if t.Enabled && !c.under(path) {
-		if _, err := t.config(); err != nil {
-			name, what, _ := strings.Cut(err.Error(), ": ")
-			name, _, _ = strings.Cut(name, ",")
-			c.wrong(true, path+"."+name, "PEM files; the key is not encrypted", "%s", what)
+		_, err := t.config()
+		for _, text := range each(err) {
+			name, what, _ := strings.Cut(text, ": ")
+			name, _, _ = strings.Cut(name, " ")
+			c.wrong(true, path+"."+name, "PEM files", "%s", what)
 		}
 	}
 }

@@ -2,10 +2,7 @@ package settings
 
 import (
 	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +11,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/millrank/millrank/event"
+	"github.com/millrank/millrank/internal/clienttls"
 	"github.com/millrank/millrank/microbatch"
 	"github.com/millrank/millrank/operators"
 )
@@ -183,25 +181,9 @@ func (s Settings) RedisOptions() (*goredis.UniversalOptions, error) {
 }
 
 func (t TLS) config() (*tls.Config, error) {
-	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
-	if t.CAFile != "" {
-		pem, err := os.ReadFile(t.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("ca_file: %w", err)
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, errors.New("ca_file: " + t.CAFile + " holds no PEM certificate")
-		}
-	}
-	if t.CertificateFile != "" || t.KeyFile != "" {
-		pair, err := tls.LoadX509KeyPair(t.CertificateFile, t.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("certificate_file, key_file: %w", err)
-		}
-		c.Certificates = []tls.Certificate{pair}
-	}
-	return c, nil
+	return clienttls.Files{Authority: t.CAFile, Certificate: t.CertificateFile, Key: t.KeyFile, ServerName: t.ServerName, Names: clienttls.Names{
+		Authority: "ca_file", Certificate: "certificate_file", Key: "key_file",
+	}}.Config()
 }
 
 // ClickHouseOptions returns how to reach ClickHouse. It reads the certificates' files.

@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"github.com/millrank/millrank/internal/clienttls"
 )
 
 // Errors that writing gives, for errors.Is. All of them pass once what they say is mended; what was to be written must then be written again.
@@ -17,6 +19,7 @@ var (
 	ErrBusy     = errors.New("ClickHouse has no room at the moment: parts, memory, disk or queries are at their limit")
 	ErrReadOnly = errors.New("ClickHouse doesn't take writes: a replica has lost its Keeper, too few replicas are there, or the user may only read")
 	ErrSchema   = errors.New("ClickHouse lacks a database, table or column: run millrank migrate")
+	ErrTLS      = errors.New("no encrypted connection to ClickHouse")
 	ErrDenied   = errors.New("ClickHouse refuses the user: check user, password, and grants on Database")
 )
 
@@ -112,6 +115,10 @@ func explain(err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return err
+	case clienttls.ReasonOf(err) != clienttls.None:
+		return fmt.Errorf("%w: %w; %s", ErrTLS, err, clienttls.ReasonOf(err).Describe(clienttls.Names{
+			Authority: "clickhouse.tls.ca_file", Certificate: "clickhouse.tls.certificate_file", Key: "clickhouse.tls.key_file",
+		}, "clickhouse.tls.enabled"))
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout(), errors.Is(err, clickhouse.ErrAcquireConnTimeout):
 		return fmt.Errorf("%w: %w", ErrTimeout, err)
 	case errors.As(err, &network):

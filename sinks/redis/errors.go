@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 
 	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/millrank/millrank/internal/clienttls"
 )
 
 // Errors that Redis answers with, for errors.Is. All pass by themselves once what they say is mended; what was to be
@@ -17,7 +20,9 @@ var (
 	ErrLoading     = errors.New("Redis has restarted and is loading its data")
 	ErrClusterDown = errors.New("the Redis cluster is down: a master without a replica is gone, or slots have no master")
 	ErrRefused     = errors.New("Redis refuses Client: check its user, its password, and that the user may do on the keys what docs/redis.md lists (ACL)")
-	ErrTimeout     = errors.New("Redis did not answer in time: it is overloaded or cut off, or Timeout is too short")
+	ErrTimeout     = errors.New("Redis did not answer in time: it is overloaded or cut off, or Timeout is too short, or its port isn't the encrypted one and Client encrypts (redis.tls)")
+	ErrHungUp      = errors.New("Redis hangs up: its port may be the encrypted one, and Client doesn't encrypt (redis.tls)")
+	ErrTLS         = errors.New("no encrypted connection to Redis")
 )
 
 // Errors of generations.
@@ -50,6 +55,12 @@ func explain(err error) error {
 		kind = ErrClusterDown
 	case goredis.IsAuthError(err), goredis.IsPermissionError(err):
 		kind = ErrRefused
+	case clienttls.ReasonOf(err) != clienttls.None:
+		return fmt.Errorf("%w: %w; %s", ErrTLS, err, clienttls.ReasonOf(err).Describe(clienttls.Names{
+			Authority: "redis.tls.ca_file", Certificate: "redis.tls.certificate_file", Key: "redis.tls.key_file",
+		}, "redis.tls.enabled"))
+	case errors.Is(err, io.EOF):
+		kind = ErrHungUp
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		kind = ErrTimeout
 	default:
