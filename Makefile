@@ -16,6 +16,9 @@ MUTANTS    ?= .
 # How many schedules `make sim` runs, and the first one's seed.
 SEEDS      ?= 10000
 SEED       ?= 1
+# How many events a second `make soak` produces, and for how long; SEED is its seed, too.
+RATE       ?= 50000
+DURATION   ?= 1h
 BENCH      ?= .
 BENCH_PKGS ?= ./event ./operators ./wire
 BENCH_ARGS ?=
@@ -42,7 +45,7 @@ GO_FILES = $$(find . -name '.?*' -prune -o -name '*.go' -print)
 help: ## Show this list
 	@echo 'make TARGET, where TARGET is one of'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo 'Settings (make TARGET NAME=VALUE): FUZZ, FUZZ_PKG, FUZZTIME, MUTANTS, SEEDS, SEED, BENCH, BENCH_PKGS, BENCH_ARGS, EVENTS, RUNS, ONLY, SWEEP, RACE_PKGS'
+	@echo 'Settings (make TARGET NAME=VALUE): FUZZ, FUZZ_PKG, FUZZTIME, MUTANTS, SEEDS, SEED, RATE, DURATION, BENCH, BENCH_PKGS, BENCH_ARGS, EVENTS, RUNS, ONLY, SWEEP, RACE_PKGS'
 
 .PHONY: demo
 demo: build ## See it work: real data through an embedded Kafka into an embedded Redis, and every list compared with the known answers
@@ -168,6 +171,11 @@ bench-intake: ## Measure how fast records come out of a real Kafka: sarama, wate
 .PHONY: bench-freshness
 bench-freshness: ## Measure how long it takes from an event produced to its being seen in Redis, at 100,000 events/s (BENCH_ARGS)
 	go run ./bench/freshness $(BENCH_ARGS)
+
+.PHONY: soak
+soak: build ## Run the built program for DURATION, at RATE events/s, while one thing after the other breaks (SEED), and compare all with an oracle; report in dist/soak
+	@go build -trimpath -o bin/bench-soak ./bench/soak
+	@bin/bench-soak -program bin/millrank -rate $(RATE) -duration $(DURATION) -seed $(SEED) $(BENCH_ARGS)
 
 .PHONY: cover
 cover: ## Measure test coverage: coverage.out, coverage.html
