@@ -9,6 +9,7 @@ tool github.com/prometheus/prometheus/cmd/promtool
 require (
 	github.com/compose-spec/compose-go/v2 v2.16.2
 	github.com/millrank/millrank v0.0.0-00010101000000-000000000000
+	github.com/moby/patternmatcher v0.6.1
 	github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring v0.95.2
 	github.com/prometheus/prometheus v0.316.0
 	github.com/redis/go-redis/v9 v9.23.0

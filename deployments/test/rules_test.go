@@ -40,33 +40,61 @@ func rules(t *testing.T) ruleFile {
 func TestRules(t *testing.T) {
 	folder := filepath.Join(root, rulesFolder)
 	run(t, folder, nil, promtoolPath(t), "check", "rules", "--lint=all", "--lint-fatal", "rules.yaml")
-	run(t, folder, nil, promtoolPath(t), "test", "rules", "rules.test.yaml")
+	run(t, folder, nil, promtoolPath(t), append([]string{"test", "rules"}, ruleTests()...)...)
 }
 
 // TestRulesBite breaks each alert: one that never fires, and one that always does, must each fail the unit tests.
 func TestRulesBite(t *testing.T) {
-	text, tests := read(t, rulesFolder+"/rules.yaml"), read(t, rulesFolder+"/rules.test.yaml")
+	text := read(t, rulesFolder+"/rules.yaml")
 	for _, r := range rules(t).Groups[0].Rules {
 		for how, expr := range map[string]string{"never": "vector(0) > 1", "always": "vector(1)"} {
 			t.Run(r.Alert+" "+how, func(t *testing.T) {
 				t.Parallel()
-				block := regexp.MustCompile(`(?s)(- alert: ` + r.Alert + `\n)        expr: .*?\n(        (for|labels): )`)
-				broken := block.ReplaceAllString(text, "${1}        expr: "+expr+"\n${2}")
-				if broken == text {
+				rule := regexp.MustCompile(`(?s)      - alert: ` + r.Alert + `\n        expr: .*?\n(        (?:for|labels): .*?)(?:\n      - alert|$)`).FindStringSubmatch(text)
+				if rule == nil {
 					t.Fatal("the rule was not found")
 				}
 				folder := t.TempDir()
-				for name, text := range map[string]string{"rules.yaml": broken, "rules.test.yaml": tests} {
-					if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
-						t.Fatal(err)
-					}
+				write(t, filepath.Join(folder, "rules.yaml"), "groups:\n  - name: millrank\n    rules:\n      - alert: "+r.Alert+"\n        expr: "+expr+"\n"+rule[1]+"\n")
+				seen := false
+				for _, name := range ruleTests() {
+					write(t, filepath.Join(folder, name), testsOf(t, name, r.Alert))
+					out, err := try(t, folder, nil, promtoolPath(t), "test", "rules", name)
+					seen = seen || err != nil && strings.Contains(out, "alertname: "+r.Alert+",")
 				}
-				if out, err := try(t, folder, nil, promtoolPath(t), "test", "rules", "rules.test.yaml"); err == nil || !strings.Contains(out, "alertname: "+r.Alert+",") {
-					t.Errorf("no test sees that it fires %s:\n%s", how, out)
+				if !seen {
+					t.Errorf("no test sees that it fires %s", how)
 				}
 			})
 		}
 	}
+}
+
+// ruleTests are the files of unit tests.
+func ruleTests() []string { return []string{"rules.test.yaml", "days.test.yaml"} }
+
+// testsOf returns a file of unit tests, without what is about other alerts.
+func testsOf(t *testing.T, name, alert string) string {
+	t.Helper()
+	head, tests, found := strings.Cut(read(t, rulesFolder+"/"+name), "\ntests:\n")
+	if !found {
+		t.Fatalf("%s has no tests", name)
+	}
+	out := head + "\ntests:"
+	for one := range strings.SplitSeq("\n"+tests, "\n  - name: ") {
+		series, asked, ok := strings.Cut(one, "\n    alert_rule_test:")
+		if !ok || !regexp.MustCompile(`alertname: `+alert+`\b`).MatchString(asked) {
+			continue
+		}
+		asked = regexp.MustCompile(`\n      - \{eval_time: \w+, alertname: (\w+), exp_alerts: \[\]\}`).ReplaceAllStringFunc(asked, func(line string) string {
+			if strings.Contains(line, "alertname: "+alert+",") {
+				return line
+			}
+			return ""
+		})
+		out += "\n  - name: " + series + "\n    alert_rule_test:" + asked
+	}
+	return out + "\n"
 }
 
 // TestRulesTell: each alert says how bad it is, what it means, and where to read on.
