@@ -75,7 +75,7 @@ func (a *app) health(ctx context.Context, address string, live bool) error {
 	if err != nil {
 		return fmt.Errorf("no answer from %s: %w; is 'millrank run' running, with the same http.address?", address, err)
 	}
-	defer response.Body.Close()
+	defer response.Body.Close() //nolint:errcheck // it was only read
 	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
 	if err != nil {
 		return fmt.Errorf("the answer of %s%s: %w", address, path, err)
