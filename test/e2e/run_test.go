@@ -40,7 +40,7 @@ func liveRun(t *testing.T, brokers []string) (*run, *rand.Rand) {
 func liveRunOn(t *testing.T, brokers []string, redis string) (*run, *rand.Rand) {
 	t.Helper()
 	rng := world.NewRand(t, rand.Uint64()%1_000_000)
-	w := newRun(world.New(t, brokers, world.LiveSettings(), 4, 3), nameOf(t), world.LiveBoards(), 2, redis)
+	w := newRun(world.New(t, brokers, world.LiveSettings(), 4, 3), nameOf(t), world.LiveBoards(), 3, redis)
 	w.flags = []string{"--set", "kafka.session_timeout=2s"}
 	return w, rng
 }
