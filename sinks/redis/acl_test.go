@@ -29,7 +29,7 @@ func TestACL(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	client := goredis.NewClient(&goredis.Options{Addr: server.Addr(), Username: "millrank", Password: "PASSWORD", ContextTimeoutEnabled: true})
+	client := goredis.NewClient(&goredis.Options{Addr: server.Addr(), Username: "millrank", Password: "PASSWORD", ClientName: "millrank", ContextTimeoutEnabled: true})
 	t.Cleanup(func() { _ = client.Close() })
 	active := uint32(1)
 	sink := func(n uint32) *redis.Sink {

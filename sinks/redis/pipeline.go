@@ -182,9 +182,13 @@ func (s *Sink) exec(ctx context.Context, calls []*call, way int) {
 	s.counts.pipelines.Add(1)
 	s.counts.commands.Add(int64(len(calls)))
 	s.counts.bytes.Add(int64(bytes))
-	_, _ = pipe.Exec(ctx) // each answer has its error
+	_, failed := pipe.Exec(ctx)
 	for i, c := range calls {
-		c.take(answers[i].Result())
+		reply, err := answers[i].Result()
+		if reply == nil && err == nil { // a connection whose greeting is refused, such as by an ACL, leaves calls without an answer
+			err = failed
+		}
+		c.take(reply, err)
 	}
 }
 
