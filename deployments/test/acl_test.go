@@ -1,10 +1,15 @@
 package deployments
 
 import (
+	"io"
+	"net/http"
+	"net/url"
 	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/millrank/millrank/internal/embedded"
+	"github.com/millrank/millrank/internal/embedded/clickhousetest"
 	"github.com/millrank/millrank/pipeline/settings"
 )
 
@@ -43,5 +48,34 @@ func TestKafkaScript(t *testing.T) {
 		if out, err := try(t, folder, nil, "./kafka.sh", wrong...); err == nil {
 			t.Errorf("kafka.sh %v prints %s", wrong, out)
 		}
+	}
+}
+
+// TestClickHouseRights: the statements are ones that ClickHouse understands. (The embedded one has no users, so that they can't be tried.)
+func TestClickHouseRights(t *testing.T) {
+	server := clickhousetest.StartTest(t, embedded.ClickHouseOptions{})
+	statements := 0
+	for statement := range strings.SplitSeq(regexp.MustCompile(`(?m)^(?:-- (GRANT .*)|--.*)$`).ReplaceAllString(read(t, "deployments/acl/clickhouse.sql"), "$1"), ";") {
+		if statement = strings.TrimSpace(statement); statement == "" {
+			continue
+		}
+		statements++
+		ask := server.URL() + "?query=" + url.QueryEscape("SELECT formatQuery('"+strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(statement)+"')")
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, ask, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		said, err := io.ReadAll(response.Body)
+		_ = response.Body.Close()
+		if err != nil || response.StatusCode != http.StatusOK {
+			t.Errorf("%s: %s, %s (%v)", statement, response.Status, said, err)
+		}
+	}
+	if statements < 10 {
+		t.Errorf("there are %d statements", statements)
 	}
 }

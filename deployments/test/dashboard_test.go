@@ -128,6 +128,9 @@ func TestStack(t *testing.T) {
 		select {
 		case <-ticker.C:
 			text, contentType := s.scrape()
+			if text == nil {
+				continue
+			}
 			at = at.Add(step)
 			q.take(at, text, contentType)
 			q.ask(at)

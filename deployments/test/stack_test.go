@@ -140,7 +140,7 @@ func (s *stack) until(what string, is func() bool) {
 	}
 }
 
-// scrape returns what Prometheus gets.
+// scrape returns what Prometheus gets; nothing where the process is too busy to answer in time, as on a machine that does much else.
 func (s *stack) scrape() (text []byte, contentType string) {
 	s.Helper()
 	request, err := http.NewRequestWithContext(s.Context(), http.MethodGet, "http://"+s.address+"/metrics", http.NoBody)
@@ -154,6 +154,10 @@ func (s *stack) scrape() (text []byte, contentType string) {
 	}
 	defer response.Body.Close()
 	text, err = io.ReadAll(response.Body)
+	if response.StatusCode == http.StatusServiceUnavailable {
+		s.Logf("/metrics: %s, %s", response.Status, text)
+		return nil, ""
+	}
 	if err != nil || response.StatusCode != http.StatusOK {
 		s.Fatalf("/metrics: %s, %v", response.Status, err)
 	}
