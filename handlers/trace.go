@@ -49,7 +49,7 @@ func (c *cargo) add(o cargo) {
 	c.record, c.receipt = min(c.record, o.record), min(c.receipt, o.receipt)
 	for _, l := range o.links {
 		if len(c.links) < linksMax && !slices.ContainsFunc(c.links, l.Equal) {
-			c.links = append(c.links[:len(c.links):len(c.links)], l) // lanes share what was there
+			c.links = append(slices.Clip(c.links), l) // lanes share what was there
 		}
 	}
 }

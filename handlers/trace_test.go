@@ -1,7 +1,6 @@
 package handlers_test
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -24,7 +23,7 @@ func traces(t *testing.T, sampler sdktrace.Sampler) (*tracetest.InMemoryExporter
 	t.Helper()
 	spans := tracetest.NewInMemoryExporter()
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans), sdktrace.WithSampler(sampler))
-	t.Cleanup(func() { _ = provider.Shutdown(context.Background()) })
+	t.Cleanup(func() { _ = provider.Shutdown(t.Context()) })
 	return spans, provider
 }
 
@@ -119,6 +118,20 @@ func TestNotSampled(t *testing.T) {
 	}
 	if since != sinceText(start) {
 		t.Errorf("updates say %q, want %s", since, sinceText(start))
+	}
+}
+
+// TestSinceWhatCounts: a batch of which nothing was counted doesn't make a flush older.
+func TestSinceWhatCounts(t *testing.T) {
+	r := newRig(t, nil)
+	r.send(malformed("{"), punctuation(start-3_600_000))
+	r.clock.add(time.Second)
+	r.send(ofItem(1, inShard(1, 3, 1)[0]))
+	r.clock.add(time.Second)
+	r.send(ofItem(1, inShard(1, 3, 1)[0])) // a duplicate, which is counted as such
+	r.flush()
+	if got := strings.Join(sinceOf(r.updates.all(), "1"), ""); got != sinceText(start+1000) {
+		t.Errorf("the flush says %q, want %s: the time of the first that was counted", got, sinceText(start+1000))
 	}
 }
 

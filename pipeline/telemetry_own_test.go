@@ -25,7 +25,7 @@ func TestOwnProviders(t *testing.T) {
 	e := newEngine(t)
 	reader, spans := sdkmetric.NewManualReader(), tracetest.NewInMemoryExporter()
 	meters, tracers := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)), sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans))
-	defer func() { _ = tracers.Shutdown(context.Background()) }()
+	defer func() { _ = tracers.Shutdown(t.Context()) }()
 	p, err := pipeline.New(t.Context(), e.settings, pipeline.Options{Telemetry: handlers.Telemetry{Meters: meters, Tracers: tracers}})
 	if err != nil {
 		t.Fatal(err)

@@ -66,7 +66,7 @@ func newObserved(t *testing.T) *observed {
 // number sums up a metric's points that have all of these attributes, each "key=value"; of a histogram, its count.
 func number(m *metrics.Metric, with ...string) (sum float64, points int) {
 	add := func(p *metrics.NumberDataPoint) {
-		if has(p.Attributes, with) {
+		if has(p.GetAttributes(), with) {
 			points++
 			sum += p.GetAsDouble() + float64(p.GetAsInt())
 		}
@@ -78,9 +78,9 @@ func number(m *metrics.Metric, with ...string) (sum float64, points int) {
 		add(p)
 	}
 	for _, p := range m.GetHistogram().GetDataPoints() {
-		if has(p.Attributes, with) {
+		if has(p.GetAttributes(), with) {
 			points++
-			sum += float64(p.Count)
+			sum += float64(p.GetCount())
 		}
 	}
 	return sum, points
@@ -89,7 +89,7 @@ func number(m *metrics.Metric, with ...string) (sum float64, points int) {
 // has reports whether there are all of these attributes.
 func has(attributes []*common.KeyValue, with []string) bool {
 	for _, w := range with {
-		if !slices.ContainsFunc(attributes, func(a *common.KeyValue) bool { return a.Key+"="+a.Value.GetStringValue() == w }) {
+		if !slices.ContainsFunc(attributes, func(a *common.KeyValue) bool { return a.GetKey()+"="+a.GetValue().GetStringValue() == w }) {
 			return false
 		}
 	}
@@ -231,11 +231,11 @@ func (o *observed) checkNames(docs map[string]documented) {
 		kind := "gauge"
 		if m.GetHistogram() != nil {
 			kind = "histogram"
-		} else if s := m.GetSum(); s != nil && s.IsMonotonic {
+		} else if s := m.GetSum(); s != nil && s.GetIsMonotonic() {
 			kind = "counter"
 		}
-		if m.Unit != d.unit || kind != d.kind && d.name != "go.memory.used" {
-			o.t.Errorf("%s is a %s with unit %q, but is documented as %+v", d.name, kind, m.Unit, d)
+		if m.GetUnit() != d.unit || kind != d.kind && d.name != "go.memory.used" {
+			o.t.Errorf("%s is a %s with unit %q, but is documented as %+v", d.name, kind, m.GetUnit(), d)
 		}
 		if types[d.prometheus] != d.kind {
 			o.t.Errorf("%s is %q at /metrics, but is documented as %+v", d.prometheus, types[d.prometheus], d)
@@ -273,14 +273,14 @@ func attributesOf(m *metrics.Metric) []string {
 	keys := map[string]bool{}
 	note := func(list []*common.KeyValue) {
 		for _, a := range list {
-			keys[a.Key] = true
+			keys[a.GetKey()] = true
 		}
 	}
 	for _, p := range slices.Concat(m.GetSum().GetDataPoints(), m.GetGauge().GetDataPoints()) {
-		note(p.Attributes)
+		note(p.GetAttributes())
 	}
 	for _, p := range m.GetHistogram().GetDataPoints() {
-		note(p.Attributes)
+		note(p.GetAttributes())
 	}
 	return slices.Collect(maps.Keys(keys))
 }
@@ -303,26 +303,26 @@ func (o *observed) checkTraces() {
 	next := map[string][]*trace.Span{} // what follows a span: its children, and what links to it
 	byID := map[string]*trace.Span{}
 	for _, s := range spans {
-		byID[string(s.SpanId)] = s
-		next[string(s.ParentSpanId)] = append(next[string(s.ParentSpanId)], s)
-		for _, l := range s.Links {
-			next[string(l.SpanId)] = append(next[string(l.SpanId)], s)
+		byID[string(s.GetSpanId())] = s
+		next[string(s.GetParentSpanId())] = append(next[string(s.GetParentSpanId())], s)
+		for _, l := range s.GetLinks() {
+			next[string(l.GetSpanId())] = append(next[string(l.GetSpanId())], s)
 		}
 	}
 	reached := map[string]bool{}
 	var follow func(s *trace.Span, path string)
 	follow = func(s *trace.Span, path string) {
-		path += " > " + s.Name
+		path += " > " + s.GetName()
 		if reached[path] {
 			return
 		}
 		reached[path] = true
-		for _, n := range next[string(s.SpanId)] {
+		for _, n := range next[string(s.GetSpanId())] {
 			follow(n, path)
 		}
 	}
 	for _, s := range spans {
-		if s.Name == "process likes" {
+		if s.GetName() == "process likes" {
 			follow(s, "")
 		}
 	}
@@ -337,9 +337,9 @@ func (o *observed) checkTraces() {
 		}
 	}
 	for _, s := range spans {
-		for _, l := range s.Links {
-			if byID[string(l.SpanId)] == nil {
-				o.t.Errorf("a link of %s leads nowhere", s.Name)
+		for _, l := range s.GetLinks() {
+			if byID[string(l.GetSpanId())] == nil {
+				o.t.Errorf("a link of %s leads nowhere", s.GetName())
 			}
 		}
 	}

@@ -22,7 +22,8 @@ Start as many processes as you like: they share the partitions. It creates the i
 killed at any moment: the next owner of a partition goes on exactly. SIGTERM and Ctrl-C flush, commit and leave the groups within shutdown_timeout;
 a second Ctrl-C ends it at once.
 
-While Kafka can't be reached at the start, it tries again and again. http.address answers /livez, /readyz and /status.`,
+While Kafka can't be reached at the start, it tries again and again. http.address answers /livez, /readyz, /status and /metrics;
+metrics and traces are exported by OTLP where OTEL_EXPORTER_OTLP_ENDPOINT says where to.`,
 		Example: `  millrank run
   millrank run --config shop.yaml --handlers intake       # a process for each stage
   millrank run --set generation=2 --set time.pane=10s      # beside generation 1; see 'millrank activate'`,

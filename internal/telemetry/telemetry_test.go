@@ -45,7 +45,7 @@ func use(t *testing.T, p *telemetry.Process) {
 // end ends it; all that was not sent is sent.
 func end(t *testing.T, p *telemetry.Process) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	if err := p.Close(ctx); err != nil {
 		t.Error(err)
@@ -76,7 +76,7 @@ func TestExport(t *testing.T) {
 			}
 			use(t, p)
 			end(t, p)
-			if m := r.Metrics()["things"]; (m != nil) != c.metrics || m != nil && m.GetSum().DataPoints[0].GetAsInt() != 3 {
+			if m := r.Metrics()["things"]; (m != nil) != c.metrics || m != nil && m.GetSum().GetDataPoints()[0].GetAsInt() != 3 {
 				t.Errorf("metrics are %v, want them: %v", m, c.metrics)
 			}
 			if s := r.Spans(); (len(s) == 1) != c.traces {
@@ -131,7 +131,7 @@ func TestNobodyListens(t *testing.T) {
 		t.Fatal(err)
 	}
 	use(t, p)
-	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	began := time.Now()
 	if err := p.Close(ctx); err == nil {

@@ -4,6 +4,7 @@ package otlptest
 import (
 	"context"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -108,11 +109,11 @@ func (s traceService) Export(_ context.Context, m *collectortrace.ExportTraceSer
 func (r *Receiver) takeMetrics(m *collectormetrics.ExportMetricsServiceRequest) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, of := range m.ResourceMetrics {
-		r.resource = of.Resource
-		for _, scope := range of.ScopeMetrics {
-			for _, one := range scope.Metrics {
-				r.metrics[one.Name] = one
+	for _, of := range m.GetResourceMetrics() {
+		r.resource = of.GetResource()
+		for _, scope := range of.GetScopeMetrics() {
+			for _, one := range scope.GetMetrics() {
+				r.metrics[one.GetName()] = one
 			}
 		}
 	}
@@ -121,9 +122,9 @@ func (r *Receiver) takeMetrics(m *collectormetrics.ExportMetricsServiceRequest) 
 func (r *Receiver) takeSpans(m *collectortrace.ExportTraceServiceRequest) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, of := range m.ResourceSpans {
-		for _, scope := range of.ScopeSpans {
-			r.spans = append(r.spans, scope.Spans...)
+	for _, of := range m.GetResourceSpans() {
+		for _, scope := range of.GetScopeSpans() {
+			r.spans = append(r.spans, scope.GetSpans()...)
 		}
 	}
 }
@@ -133,9 +134,7 @@ func (r *Receiver) Metrics() map[string]*metrics.Metric {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	all := map[string]*metrics.Metric{}
-	for name, m := range r.metrics {
-		all[name] = m
-	}
+	maps.Copy(all, r.metrics)
 	return all
 }
 
@@ -151,8 +150,8 @@ func (r *Receiver) Resource(key string) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, a := range r.resource.GetAttributes() {
-		if a.Key == key {
-			return a.Value.GetStringValue()
+		if a.GetKey() == key {
+			return a.GetValue().GetStringValue()
 		}
 	}
 	return ""
