@@ -53,7 +53,7 @@ func TestCommitLost(t *testing.T) {
 		kafka.Cluster().SleepControl(func() {
 			ours.Store(true)
 			defer ours.Store(false)
-			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			if answer, err := commit.RequestWith(ctx, w.Client); err == nil && answer.Topics[0].Partitions[0].ErrorCode == 0 {
 				arrived.Add(1)

@@ -155,7 +155,7 @@ func (w *Boards) Read(ctx context.Context, key string, order event.Order) (Store
 	}
 	s := Stored{Meta: meta.Val()}
 	for _, z := range list.Val() {
-		s.Entries = append(s.Entries, event.Entry{Item: z.Member.(string), Score: z.Score})
+		s.Entries = append(s.Entries, event.Entry{Item: fmt.Sprint(z.Member), Score: z.Score})
 	}
 	return s, nil
 }

@@ -35,7 +35,7 @@ func (w *World) Launch(id, log string, cmd *exec.Cmd) *Process {
 	if err != nil {
 		w.T.Fatal(err)
 	}
-	defer out.Close()
+	defer func() { _ = out.Close() }()
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
