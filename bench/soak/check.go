@@ -31,7 +31,7 @@ type exactness struct {
 
 const differencesShown = 50
 
-func (e *exactness) differ(format string, args ...any) {
+func (e *exactness) differf(format string, args ...any) {
 	if e.Differences++; e.Differences <= differencesShown {
 		e.First = append(e.First, fmt.Sprintf(format, args...))
 	}
@@ -126,7 +126,7 @@ func (c *checker) compare(what string, try func() (string, error)) error {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	if difference != "" {
-		c.result.differ("%s: %s", what, difference)
+		c.result.differf("%s: %s", what, difference)
 	}
 	return nil
 }
@@ -187,12 +187,12 @@ func (c *checker) cells(f finished) (string, error) {
 		seen++
 		want := c.cellOf(f.cells, region, item)
 		if want == nil || *want != got || !exact {
-			wrong.add("%s in %s is %v, want %v", item, region, got, want)
+			wrong.addf("%s in %s is %v, want %v", item, region, got, want)
 		}
 		return nil
 	}, clickhouse.Named("start", f.start))
 	if seen != len(f.cells) {
-		wrong.add("%d cells, want %d", seen, len(f.cells))
+		wrong.addf("%d cells, want %d", seen, len(f.cells))
 	}
 	return wrong.text(), err
 }
@@ -299,11 +299,11 @@ func (c *checker) inHistory(window event.ListKey, want []list) (string, error) {
 	for _, l := range want {
 		s, there := lists[l.region]
 		if text := l.differs(entries[l.region], there, s.final, s.exact, fmt.Sprint(s.duplicates)); text != "" {
-			wrong.add("region %q: %s", l.region, text)
+			wrong.addf("region %q: %s", l.region, text)
 		}
 	}
 	if len(lists) != len(want) {
-		wrong.add("%d lists, want %d", len(lists), len(want))
+		wrong.addf("%d lists, want %d", len(lists), len(want))
 	}
 	return wrong.text(), err
 }
@@ -329,7 +329,7 @@ type differences struct {
 	first string
 }
 
-func (d *differences) add(format string, args ...any) {
+func (d *differences) addf(format string, args ...any) {
 	if d.n++; d.n == 1 {
 		d.first = fmt.Sprintf(format, args...)
 	}

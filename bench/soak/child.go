@@ -20,6 +20,7 @@ type child struct {
 
 // startChild starts a program; what it writes to standard error, and output too where nobody takes it, is added to a file.
 func startChild(command *exec.Cmd, log string) (*child, error) {
+	//nolint:gosec // the command line says which folder
 	file, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("its log: %w", err)

@@ -73,7 +73,7 @@ func announced(command *exec.Cmd, log string) (*child, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	defer out.Close()
+	defer out.Close() //nolint:errcheck // it is only read
 	command.Stdout = in
 	c, err := startChild(command, log)
 	_ = in.Close() // the process has its own

@@ -26,10 +26,10 @@ type trend struct {
 	Flat    bool    `json:"flat"`
 }
 
-// least is how few samples are too few to say anything: less than these, or over less time, is not judged.
+// Fewer samples, or over less time, say nothing: a level moves by a step now and then, when connections are opened anew or a partition comes.
 const (
 	samplesLeast = 30
-	stretchLeast = 30 * time.Second
+	stretchLeast = 2 * time.Minute
 )
 
 // judgeFlat fits a line to the second half of what is left when the settling is over, and says whether it is flat. It reports false where that is too short.

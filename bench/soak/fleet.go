@@ -44,7 +44,7 @@ func (f *fleet) start(slot int) error {
 	defer f.mu.Unlock()
 	f.started++
 	log := filepath.Join(f.folder, fmt.Sprintf("millrank-%d-%03d.log", slot+1, f.started))
-	//nolint:noctx // it ends when it is told to
+	//nolint:noctx,gosec // it ends when it is told to; the command line says which program
 	command := exec.Command(f.program, "run", "--config", f.settings, "--set", fmt.Sprintf("kafka.client_id=%s-%d", name, slot+1))
 	c, err := startChild(command, log)
 	if err != nil {
@@ -100,7 +100,7 @@ func (f *fleet) terminate(slot int) {
 	}
 	begun := time.Now()
 	if err := m.Stop(stopPatience); err != nil || m.command.ProcessState.ExitCode() != 0 {
-		f.problem("%s did not end in order after SIGTERM, but with %s after %v; see %s", slotName(slot), m.exit(), time.Since(begun).Round(time.Second), m.log)
+		f.problemf("%s did not end in order after SIGTERM, but with %s after %v; see %s", slotName(slot), m.exit(), time.Since(begun).Round(time.Second), m.log)
 	}
 }
 
@@ -113,7 +113,7 @@ func (f *fleet) revive() error {
 		if expected || !m.ended() {
 			continue
 		}
-		f.problem("%s has ended by itself, with %s; see %s", slotName(m.slot), m.exit(), m.log)
+		f.problemf("%s has ended by itself, with %s; see %s", slotName(m.slot), m.exit(), m.log)
 		if err := f.start(m.slot); err != nil {
 			return err
 		}
@@ -121,7 +121,7 @@ func (f *fleet) revive() error {
 	return nil
 }
 
-func (f *fleet) problem(format string, args ...any) {
+func (f *fleet) problemf(format string, args ...any) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.problems = append(f.problems, fmt.Sprintf(format, args...))
@@ -160,7 +160,10 @@ func (m *member) url() (string, error) {
 	lines := bufio.NewScanner(file)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		var line struct{ Msg, Address string }
+		var line struct {
+			Msg     string `json:"msg"`
+			Address string `json:"address"`
+		}
 		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "HTTP server" && line.Address != "" {
 			m.address = "http://" + line.Address
 			return m.address, nil

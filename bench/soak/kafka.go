@@ -48,6 +48,7 @@ func kafkaAddress() (string, error) {
 		return "", fmt.Errorf("Kafka's settings: %w", err)
 	}
 	words := strings.Split(strings.TrimRight(string(arguments), "\x00"), "\x00")
+	//nolint:gosec // this process has written it, by package apachekafka
 	file, err := os.Open(filepath.Clean(words[len(words)-1]))
 	if err != nil {
 		return "", fmt.Errorf("Kafka's settings: %w", err)

@@ -68,9 +68,9 @@ func (s *sums) differs(want map[event.Decision]*letters) string {
 		}
 		switch {
 		case got.Count != l.Count:
-			wrong.add("%d are %s, want %d", got.Count, d, l.Count)
+			wrong.addf("%d are %s, want %d", got.Count, d, l.Count)
 		case got.Sum != l.Sum:
-			wrong.add("%d are %s, as many as there must be, but they are of other records", got.Count, d)
+			wrong.addf("%d are %s, as many as there must be, but they are of other records", got.Count, d)
 		}
 	}
 	var all int64
@@ -78,7 +78,7 @@ func (s *sums) differs(want map[event.Decision]*letters) string {
 		all += l.Count
 	}
 	if all != wanted {
-		wrong.add("%d altogether, want %d", all, wanted)
+		wrong.addf("%d altogether, want %d", all, wanted)
 	}
 	return wrong.text()
 }
@@ -96,7 +96,7 @@ func (c *checker) load(source *stream, t lettersTopic) error {
 	}
 	for p, made := range source.next {
 		if end, _ := ends.Lookup(eventsTopic, int32(p)); end.Offset != made+1 { // and the punctuation
-			c.result.differ("the load itself: partition %d has %d records, %d were produced", p, end.Offset, made+1)
+			c.result.differf("the load itself: partition %d has %d records, %d were produced", p, end.Offset, made+1)
 		}
 	}
 	return nil

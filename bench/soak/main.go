@@ -59,13 +59,12 @@ func front() error {
 	if err != nil {
 		return err
 	}
-	//nolint:noctx // it ends by signals
+	//nolint:noctx,gosec // it ends by signals; it is this program, with its arguments
 	behind := exec.Command(program, os.Args[1:]...)
 	behind.Env = append(os.Environ(), behindVariable+"=1")
 	behind.Stdout, behind.Stderr = os.Stdout, os.Stderr
 	behind.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
-	runtime.LockOSThread() // that signal comes when the thread ends that started it
-	defer runtime.UnlockOSThread()
+	runtime.LockOSThread() // that signal comes when the thread ends that started it; this is the program's last deed
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	if err := behind.Start(); err != nil {

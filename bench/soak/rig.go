@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/millrank/millrank/bench/internal/trial"
@@ -42,7 +43,7 @@ func (g *rig) since() float64 { return time.Since(g.begun).Seconds() }
 func newRig(ctx context.Context, c config, s *screen) (*rig, error) {
 	g := &rig{config: c, ctx: ctx, produced: make(chan struct{}), begun: time.Now()}
 	g.folder = filepath.Join(c.folder, fmt.Sprintf("%s-seed-%d", g.begun.UTC().Format("20060102T150405Z"), c.Seed))
-	if err := os.MkdirAll(filepath.Join(g.folder, "logs"), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(g.folder, "logs"), 0o750); err != nil {
 		return g, fmt.Errorf("-out: %w", err)
 	}
 	var err error
@@ -54,7 +55,7 @@ func newRig(ctx context.Context, c config, s *screen) (*rig, error) {
 	}
 	program := c.program
 	if program == "" {
-		s.say("building Millrank, as releases are")
+		s.sayf("building Millrank, as releases are")
 		if program, err = trial.Build(ctx, g.work); err != nil {
 			return g, err
 		}
@@ -62,7 +63,7 @@ func newRig(ctx context.Context, c config, s *screen) (*rig, error) {
 	if program, err = filepath.Abs(program); err != nil {
 		return g, fmt.Errorf("-program: %w", err)
 	}
-	s.say("starting Apache Kafka, Redis and ClickHouse, each behind a proxy")
+	s.sayf("starting Apache Kafka, Redis and ClickHouse, each behind a proxy")
 	if err := g.startServers(ctx); err != nil {
 		return g, err
 	}
@@ -79,13 +80,14 @@ func newRig(ctx context.Context, c config, s *screen) (*rig, error) {
 	}
 	g.fleet = &fleet{program: program, settings: file, folder: filepath.Join(g.folder, "logs"), members: map[int]*member{}}
 	g.closers = append(g.closers, func() error { g.fleet.stop(); return nil })
-	s.say("starting %d processes of Millrank", c.Processes)
+	s.sayf("starting %d processes of Millrank", c.Processes)
 	for slot := range c.Processes {
 		if err := g.fleet.start(slot); err != nil {
 			return g, err
 		}
 	}
-	return g, g.ready(ctx)
+	err = g.ready(ctx)
+	return g, err
 }
 
 func (g *rig) startServers(ctx context.Context) (err error) {
@@ -175,8 +177,8 @@ func await(ctx context.Context, interval time.Duration, try func() error) error 
 
 func (g *rig) close() error {
 	var errs []error
-	for i := len(g.closers) - 1; i >= 0; i-- {
-		errs = append(errs, g.closers[i]())
+	for _, closer := range slices.Backward(g.closers) {
+		errs = append(errs, closer())
 	}
 	return errors.Join(errs...)
 }

@@ -196,7 +196,11 @@ func (s *sampler) last() (streamSample, float64) {
 		return streamSample{Lag: -1, Freshness: -1}, 0
 	}
 	now := s.streams[len(s.streams)-1]
-	return now, rateAt(s.streams, len(s.streams)-1, 10, func(x streamSample) int64 { return x.Processed })
+	known := len(s.streams) - 1
+	for known > 0 && s.streams[known].Processed < 0 { // Kafka was away
+		known--
+	}
+	return now, rateAt(s.streams, known, 10, func(x streamSample) int64 { return x.Processed })
 }
 
 // rateAt returns a rate over the seconds before a sample, without those where nothing is known.
@@ -204,7 +208,7 @@ func rateAt(samples []streamSample, at int, seconds float64, of func(streamSampl
 	if of(samples[at]) < 0 {
 		return 0
 	}
-	for i := 0; i < at; i++ {
+	for i := range at {
 		if took := samples[at].At - samples[i].At; took <= seconds && of(samples[i]) >= 0 {
 			return float64(of(samples[at])-of(samples[i])) / took
 		}

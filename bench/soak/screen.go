@@ -34,8 +34,8 @@ func newScreen(to io.Writer, total time.Duration) *screen {
 	return &screen{to: to, total: total, terminal: ok && term.IsTerminal(int(file.Fd()))}
 }
 
-// say says something once.
-func (s *screen) say(format string, args ...any) {
+// sayf says something once.
+func (s *screen) sayf(format string, args ...any) {
 	line := time.Now().Format(time.TimeOnly) + " " + fmt.Sprintf(format, args...) + "\n"
 	s.mu.Lock()
 	container := s.container
@@ -76,7 +76,7 @@ func (s *screen) status(done time.Duration, now string) {
 	case bar != nil:
 		bar.SetCurrent(min(done, s.total).Milliseconds())
 	case speaks:
-		s.say("%v of %v: %s", done.Round(time.Second), s.total, now)
+		s.sayf("%v of %v: %s", done.Round(time.Second), s.total, now)
 	}
 }
 

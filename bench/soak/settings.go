@@ -49,6 +49,7 @@ func (c config) settings(at servers) settings.Settings {
 
 // writeSettings writes the file that the processes read.
 func (c config) writeSettings(file string, at servers) (settings.Settings, error) {
+	//nolint:gosec // the command line says which folder
 	if err := os.WriteFile(file, []byte(c.settings(at).String()), 0o600); err != nil {
 		return settings.Settings{}, fmt.Errorf("Millrank's settings: %w", err)
 	}

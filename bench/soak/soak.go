@@ -26,7 +26,7 @@ type happened struct {
 func soak(interrupted context.Context, c config, s *screen) (r report, err error) {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(interrupted))
 	defer cancel(nil)
-	s.say("seed %d: %s events/s for %v, a fault every %v", c.Seed, humanize.Comma(c.Rate), c.Duration, c.Every)
+	s.sayf("seed %d: %s events/s for %v, a fault every %v", c.Seed, humanize.Comma(c.Rate), c.Duration, c.Every)
 	g, err := newRig(ctx, c, s)
 	defer func() { err = errors.Join(err, g.close()) }()
 	if err != nil {
@@ -53,12 +53,12 @@ func soak(interrupted context.Context, c config, s *screen) (r report, err error
 		return r, err
 	}
 	r.Produced, r.Took = g.producer.made.Load(), g.since()
-	s.say("%s records produced in %.0f s, %.0f a second; waiting until all is through", humanize.Comma(r.Produced), r.Took, float64(r.Produced)/r.Took)
+	s.sayf("%s records produced in %.0f s, %.0f a second; waiting until all is through", humanize.Comma(r.Produced), r.Took, float64(r.Produced)/r.Took)
 	if err := g.drain(sampler, s); err != nil {
 		r.Problems = append(r.Problems, err.Error())
 	}
 	r.Drained = g.since()
-	s.say("comparing with the oracle")
+	s.sayf("comparing with the oracle")
 	if err := r.compare(ctx, g, s); err != nil {
 		r.Problems = append(r.Problems, "the comparison was not finished: "+err.Error())
 	}
@@ -113,7 +113,7 @@ func (g *rig) faults(s *screen) (all []happened, err error) {
 		}
 		f, kind := p.next()
 		h := happened{fault: f, At: g.since()}
-		s.say("fault %d at %.0f s: %v", len(all)+1, h.At, f)
+		s.sayf("fault %d at %.0f s: %v", len(all)+1, h.At, f)
 		if err := kind.do(g, f); err != nil {
 			return all, fmt.Errorf("fault %v: %w", f, err)
 		}
@@ -164,7 +164,7 @@ func (g *rig) drain(sampler *sampler, s *screen) error {
 		// What was read before the end of the production says nothing.
 		if state.At.Sub(g.begun).Seconds() > begun {
 			if state.Verdict.Lag == 0 && open == 0 {
-				s.say("all is through after %.0f s", g.since()-begun)
+				s.sayf("all is through after %.0f s", g.since()-begun)
 				return nil
 			}
 			if now := [2]int64{state.Verdict.Lag, open}; best[0] < 0 || now[0] < best[0] || now[1] < best[1] {
