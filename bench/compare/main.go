@@ -148,7 +148,7 @@ const topic = "events"
 func run(ctx context.Context, c config, output io.Writer) (r report, err error) {
 	progress := log.New(output, "", log.Ltime)
 	if c.profiles.Folder != "" {
-		if err := os.MkdirAll(c.profiles.Folder, 0o755); err != nil {
+		if err := os.MkdirAll(c.profiles.Folder, 0o750); err != nil {
 			return r, fmt.Errorf("-cpuprofile: %w", err)
 		}
 	}

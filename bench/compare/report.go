@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/millrank/millrank/bench/internal/chart"
 	"github.com/millrank/millrank/bench/internal/process"
+	"github.com/millrank/millrank/bench/internal/results"
 	"github.com/millrank/millrank/bench/internal/trial"
 	"github.com/millrank/millrank/bench/internal/workload"
 )
@@ -176,29 +176,19 @@ func (r *report) pictures() []picture {
 
 // write writes report.md, report.json and the pictures.
 func (r *report) write(folder string) error {
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return fmt.Errorf("the report: %w", err)
-	}
-	text, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return fmt.Errorf("the report: %w", err)
-	}
-	for name, content := range map[string][]byte{"report.json": text, "report.md": []byte(r.markdown())} {
-		if err := os.WriteFile(filepath.Join(folder, name), content, 0o644); err != nil {
-			return fmt.Errorf("the report: %w", err)
+	return results.Write(folder, r.markdown(), r, func(folder string) error {
+		for _, p := range r.pictures() {
+			bars := make([]chart.Bar, len(r.Engines))
+			for i, e := range r.Engines {
+				value := p.of(e.Median)
+				bars[i] = chart.Bar{Name: e.Name, Value: value, Text: humanize.FormatFloat(p.format, value)}
+			}
+			if err := chart.Bars(filepath.Join(folder, p.file), p.title, p.unit, bars); err != nil {
+				return err
+			}
 		}
-	}
-	for _, p := range r.pictures() {
-		bars := make([]chart.Bar, len(r.Engines))
-		for i, e := range r.Engines {
-			value := p.of(e.Median)
-			bars[i] = chart.Bar{Name: e.Name, Value: value, Text: humanize.FormatFloat(p.format, value)}
-		}
-		if err := chart.Bars(filepath.Join(folder, p.file), p.title, p.unit, bars); err != nil {
-			return err
-		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // show prints the results.

@@ -165,7 +165,8 @@ func (g *steadyRig) ask(ctx context.Context, path string) (p progress.Process, e
 	if response.StatusCode != http.StatusOK {
 		return p, fmt.Errorf("%s: %s", path, response.Status)
 	}
-	return p, json.NewDecoder(response.Body).Decode(&p)
+	err = json.NewDecoder(response.Body).Decode(&p)
+	return p, err
 }
 
 // stop ends everything, the program first.

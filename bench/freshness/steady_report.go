@@ -1,11 +1,9 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,6 +11,7 @@ import (
 
 	"github.com/millrank/millrank/bench/internal/chart"
 	"github.com/millrank/millrank/bench/internal/process"
+	"github.com/millrank/millrank/bench/internal/results"
 )
 
 // steady is what a steady run has shown.
@@ -154,22 +153,12 @@ func (r *steady) markdown() string {
 
 // write writes report.md, report.json and the pictures.
 func (r *steady) write(folder string) error {
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return fmt.Errorf("the report: %w", err)
-	}
-	text, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return fmt.Errorf("the report: %w", err)
-	}
-	for name, content := range map[string][]byte{"report.json": text, "report.md": []byte(r.markdown())} {
-		if err := os.WriteFile(filepath.Join(folder, name), content, 0o644); err != nil {
-			return fmt.Errorf("the report: %w", err)
+	return results.Write(folder, r.markdown(), r, func(folder string) error {
+		for name, c := range r.charts() {
+			if err := chart.Lines(filepath.Join(folder, name+".svg"), c); err != nil {
+				return err
+			}
 		}
-	}
-	for name, c := range r.charts() {
-		if err := chart.Lines(filepath.Join(folder, name+".svg"), c); err != nil {
-			return err
-		}
-	}
-	return nil
+		return nil
+	})
 }

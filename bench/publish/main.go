@@ -58,7 +58,7 @@ func publish(from, into string, out io.Writer) error {
 		}
 		fmt.Fprintf(out, "%s: published\n", name)
 	}
-	return os.WriteFile(into, []byte(text), 0o644)
+	return os.WriteFile(into, []byte(text), 0o600)
 }
 
 // replace puts a report between its two comments.
@@ -77,7 +77,7 @@ var picture = regexp.MustCompile(`\]\(([a-z0-9-]+\.svg)\)`)
 
 // copyPictures copies a report's pictures into a folder, with its name in front of theirs, and returns the report that shows those.
 func copyPictures(report, from, to, name string) (string, error) {
-	if err := os.MkdirAll(to, 0o755); err != nil {
+	if err := os.MkdirAll(to, 0o750); err != nil {
 		return "", err
 	}
 	var errs []error
@@ -85,7 +85,7 @@ func copyPictures(report, from, to, name string) (string, error) {
 		file := picture.FindStringSubmatch(link)[1]
 		content, err := os.ReadFile(filepath.Join(from, file))
 		if err == nil {
-			err = os.WriteFile(filepath.Join(to, name+"-"+file), content, 0o644)
+			err = os.WriteFile(filepath.Join(to, name+"-"+file), content, 0o600)
 		}
 		errs = append(errs, err)
 		return "](" + filepath.Base(to) + "/" + name + "-" + file + ")"

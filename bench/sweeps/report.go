@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/millrank/millrank/bench/internal/chart"
 	"github.com/millrank/millrank/bench/internal/process"
+	"github.com/millrank/millrank/bench/internal/results"
 	"github.com/millrank/millrank/bench/internal/trial"
 	"github.com/millrank/millrank/bench/internal/workload"
 )
@@ -176,27 +176,17 @@ func (r *report) markdown() string {
 
 // write writes report.md, report.json and the pictures.
 func (r *report) write(folder string) error {
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return fmt.Errorf("the report: %w", err)
-	}
-	text, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return fmt.Errorf("the report: %w", err)
-	}
-	for name, content := range map[string][]byte{"report.json": text, "report.md": []byte(r.markdown())} {
-		if err := os.WriteFile(filepath.Join(folder, name), content, 0o644); err != nil {
-			return fmt.Errorf("the report: %w", err)
-		}
-	}
-	for i := range r.Sweeps {
-		charts := r.Sweeps[i].lines()
-		for _, name := range files(charts) {
-			if err := chart.Lines(filepath.Join(folder, name+".svg"), charts[name]); err != nil {
-				return err
+	return results.Write(folder, r.markdown(), r, func(folder string) error {
+		for i := range r.Sweeps {
+			charts := r.Sweeps[i].lines()
+			for _, name := range files(charts) {
+				if err := chart.Lines(filepath.Join(folder, name+".svg"), charts[name]); err != nil {
+					return err
+				}
 			}
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // show prints the results.

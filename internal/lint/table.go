@@ -79,18 +79,19 @@ func Rooms() []Room {
 		{Path: "bench/internal/trial", Own: []string{"event", "wire", "microbatch", "pipeline", "pipeline/settings", "internal/progress", "bench/internal/bound", "bench/internal/workload", "bench/internal/process"}, Outside: []string{
 			"github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm",
 		}},
-		{Path: "bench/compare", Own: []string{"bench/internal/chart", "bench/internal/trial", "bench/internal/workload", "bench/internal/process"}, Outside: []string{
+		{Path: "bench/compare", Own: []string{"bench/internal/chart", "bench/internal/results", "bench/internal/trial", "bench/internal/workload", "bench/internal/process"}, Outside: []string{
 			"github.com/jedib0t/go-pretty/v6", "github.com/dustin/go-humanize",
 		}},
 		{Path: "bench/internal/process", Own: []string{"internal/embedded", "internal/apachekafka", "internal/redisserver"}},
 		{Path: "bench/intake", Own: []string{"event", "operators", "microbatch", "handlers", "wire", "bench/internal/process"}, Outside: []string{
 			"github.com/ThreeDotsLabs/watermill", "github.com/ThreeDotsLabs/watermill-kafka/v3", "github.com/IBM/sarama", "github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm",
 		}},
-		{Path: "bench/sweeps", Own: []string{"pipeline/settings", "bench/internal/chart", "bench/internal/trial", "bench/internal/workload", "bench/internal/process"}, Outside: []string{
+		{Path: "bench/sweeps", Own: []string{"pipeline/settings", "bench/internal/chart", "bench/internal/results", "bench/internal/trial", "bench/internal/workload", "bench/internal/process"}, Outside: []string{
 			"github.com/jedib0t/go-pretty/v6", "github.com/dustin/go-humanize",
 		}},
 		{Path: "bench/publish"},
-		{Path: "bench/freshness", Own: []string{"event", "operators", "microbatch", "handlers", "sinks/redis", "pipeline/settings", "internal/progress", "bench/internal/chart", "bench/internal/trial", "bench/internal/process"}, Outside: []string{
+		{Path: "bench/internal/results"},
+		{Path: "bench/freshness", Own: []string{"event", "operators", "microbatch", "handlers", "sinks/redis", "pipeline/settings", "internal/progress", "bench/internal/chart", "bench/internal/results", "bench/internal/trial", "bench/internal/process"}, Outside: []string{
 			"github.com/ThreeDotsLabs/watermill", "github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm", "github.com/redis/go-redis/v9",
 		}},
 		// What tests of the whole chain have in common, and those tests.

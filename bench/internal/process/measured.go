@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os/exec"
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -105,7 +106,7 @@ func (m *Measured) Started() time.Time { return m.started }
 func (m *Measured) Needs() []Need {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.needs[:len(m.needs):len(m.needs)]
+	return slices.Clip(m.needs)
 }
 
 // Until returns what it had needed at a moment: the CPU time between two looks is taken in proportion, the peak is that of the look after.

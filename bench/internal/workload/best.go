@@ -23,10 +23,14 @@ type Best []Line
 // NewBest returns one with room for all.
 func NewBest() Best { return make(Best, 0, K) }
 
-// Len, Less, Swap, Push and Pop are heap.Interface's.
-func (b Best) Len() int           { return len(b) }
+// Len is heap.Interface's.
+func (b Best) Len() int { return len(b) }
+
+// Less is heap.Interface's: the worst is first.
 func (b Best) Less(i, j int) bool { return compare(b[j], b[i]) < 0 }
-func (b Best) Swap(i, j int)      { b[i], b[j] = b[j], b[i] }
+
+// Swap is heap.Interface's.
+func (b Best) Swap(i, j int) { b[i], b[j] = b[j], b[i] }
 
 // Push is heap.Interface's.
 func (b *Best) Push(x any) { *b = append(*b, x.(Line)) } //nolint:errcheck // Offer gives nothing else

@@ -55,7 +55,7 @@ func Default() Settings {
 	}
 }
 
-// lateFrom and lateTo are how late late events are.
+// lateFrom and lateTo are how far behind late events come.
 const (
 	lateFrom = 60 * time.Second
 	lateTo   = 90 * time.Second
