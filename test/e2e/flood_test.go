@@ -164,15 +164,15 @@ func (w *run) awaitFlood(records int, truth map[int64]map[string]float64) {
 	}
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
-	for began := time.Now(); !w.final(truth); <-ticker.C { // rank and Redis may have more to do than Patience allows
+	for began := time.Now(); !w.floodFinal(truth); <-ticker.C { // rank and Redis may have more to do than Patience allows
 		if time.Since(began) > 5*world.Patience {
 			w.T.Fatalf("it took more than %v until all lists of all regions were final", 5*world.Patience)
 		}
 	}
 }
 
-// final reports whether the lists of all regions are.
-func (w *run) final(truth map[int64]map[string]float64) bool {
+// floodFinal reports whether the lists of all regions are.
+func (w *run) floodFinal(truth map[int64]map[string]float64) bool {
 	w.T.Helper()
 	for start := range truth {
 		for _, board := range w.Config.Boards.Boards {
