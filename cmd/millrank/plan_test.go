@@ -104,15 +104,15 @@ func TestPlanOfValidate(t *testing.T) {
 	}
 	said, _, _ := validated(t, "-c", file, "--events-per-second", "7000", "--items", "3000000")
 	planned, _, _ := planOutput(t, "-c", file, "--events-per-second", "7000", "--items", "3000000", "--skew", "0", "--item-regions", "1", "--peak", "1", "--partitions", "8", "--duplicates", "0", "--dead-letters", "0")
-	words := func(line string) string { return strings.Join(strings.Fields(line), " ") }
+	plain := func(line string) string { return strings.Join(strings.Fields(line), " ") }
 	all := map[string]bool{}
 	for line := range strings.Lines(planned) {
-		all[words(line)] = true
+		all[plain(line)] = true
 	}
 	rows := 0
 	for line := range strings.Lines(said) {
 		if strings.HasPrefix(line, " Memory") || strings.HasPrefix(line, " A restart") {
-			if rows++; !all[words(line)] {
+			if rows++; !all[plain(line)] {
 				t.Errorf("validate says %q, plan does not:\n%s", line, planned)
 			}
 		}

@@ -27,13 +27,13 @@ const (
 	heapGrowth     = 2.0
 
 	// Kafka, on disk and on the wire, with lz4.
-	updateBytes       = 6.0   // a cell in an update, without its item
-	updateItemShare   = 0.8   // of an item's bytes that are left
+	updateBytes       = 4.0   // a cell in an update, without its item
+	updateItemShare   = 0.7   // of an item's bytes that are left
 	messageBytes      = 190.0 // a message of updates or rankings, without what it holds
 	rankingListBytes  = 40.0  // a list in rankings, without its entries
 	rankingEntryBytes = 5.0   // an entry, without its item
 	rankingItemShare  = 0.5   // of an item's bytes that are left: lists of the same items share them
-	deadLetterBytes   = 400.0 // a dead letter, besides the record that it holds
+	deadLetterBytes   = 300.0 // a dead letter, besides the record that it holds
 
 	// Redis 7, with INFO memory.
 	redisListBytes  = 500
@@ -46,8 +46,8 @@ const (
 	cellRowBytes    = 8.0
 	rollupRowBytes  = 5.0
 	listRowBytes    = 60.0
-	listEntryBytes  = 3.0
-	listItemShare   = 0.4
+	listEntryBytes  = 1.5
+	listItemShare   = 0.15
 	letterRowBytes  = 25.0
 	insertedRowSent = 60.0 // bytes of a row on its way
 
