@@ -76,6 +76,35 @@ func TestOracle(t *testing.T) {
 	checkLists(t, s.Rankings(), all, lists)
 }
 
+// TestEdges: to the millisecond, what is late, and what is from the future. The streams above hardly ever come there.
+func TestEdges(t *testing.T) {
+	fold := defaults().settings(servers{}).Fold()
+	const first = workload.First
+	closes := (fold.Pane + fold.AllowedLateness + fold.OutOfOrderness).Milliseconds()
+	for _, c := range []struct {
+		newest, at, ahead int64 // the newest event so far, the one that is decided, and how far it is ahead of its record's timestamp
+		want              event.Decision
+	}{
+		{closes - 1, fold.Pane.Milliseconds() - 1, 0, event.Counted},
+		{closes, fold.Pane.Milliseconds() - 1, 0, event.Late},
+		{closes, 0, 0, event.Late},
+		{closes, fold.Pane.Milliseconds(), 0, event.Counted},
+		{0, 1000, fold.MaxAhead.Milliseconds(), event.Counted},
+		{0, 1000, fold.MaxAhead.Milliseconds() + 1, event.Future},
+	} {
+		o := newOracle(fold, nil, 1, nil, first, nil)
+		o.add(&record{at: first + c.newest, time: first + c.newest})
+		got := o.add(&record{at: first + c.at, time: first + c.at - c.ahead})
+		if got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+		log := []sim.Record{{Time: first + c.newest, EventID: "a", Dims: []string{""}, At: first + c.newest}, {Offset: 1, Time: first + c.at - c.ahead, EventID: "b", Dims: []string{""}, At: first + c.at}}
+		if plain := sim.Decide(fold, log)[1].Decision; plain != c.want {
+			t.Errorf("%+v: by sim it is %v", c, plain)
+		}
+	}
+}
+
 type cellAt struct {
 	pane         int64
 	region, item string

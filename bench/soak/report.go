@@ -151,6 +151,7 @@ func (r *report) write() error {
 		return err
 	}
 	for file, content := range map[string][]byte{"report.json": text, "report.md": []byte(r.markdown(pictures))} {
+		//nolint:gosec // the command line says which folder
 		if err := os.WriteFile(filepath.Join(r.folder, file), content, 0o600); err != nil {
 			return fmt.Errorf("the report: %w", err)
 		}
