@@ -139,7 +139,7 @@ func (in *input) record(t *testing.T, start time.Time, n int) inputRecord {
 		id += " " + strconv.Itoa(n)
 	}
 	funcs := template.FuncMap{
-		"repeat": func(s string, n int) string { return strings.Repeat(s, n) },
+		"repeat": strings.Repeat,
 		"hex": func(digits string) (string, error) {
 			b, err := hex.DecodeString(digits)
 			return string(b), err

@@ -98,7 +98,7 @@ func TestInputsDocumented(t *testing.T) {
 	if !*rewrite {
 		t.Fatalf("%s is out of date: go test ./test/e2e -run TestInputsDocumented -rewrite; want\n%s", file, want)
 	}
-	if err := os.WriteFile(file, []byte(before+begin+want+end+after), 0o644); err != nil { //nolint:gosec // a page that anybody reads
+	if err := os.WriteFile(file, []byte(before+begin+want+end+after), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -82,20 +82,20 @@ func (r *inputRecord) want(t *testing.T) event.Decision {
 func (w *run) produceInputs(records []inputRecord) []inputRecord {
 	w.T.Helper()
 	plain, packed := w.rawClient(kgo.ProducerBatchCompression(kgo.NoCompression())), w.rawClient(kgo.ProducerBatchCompression(kgo.GzipCompression()))
-	for i, n := 0, 0; i < len(records); i += n {
-		n = 1
-		for records[i].in != nil && i+n < len(records) && records[i+n].in == records[i].in {
+	for rest := records; len(rest) > 0; {
+		in, n := rest[0].in, 1
+		for in != nil && n < len(rest) && rest[n].in == in {
 			n++
 		}
-		client, in := plain, records[i].in
 		switch {
 		case in != nil && in.Transaction != "":
-			w.produceTransaction(in.Transaction == "committed", records[i:i+n])
-			continue
+			w.produceTransaction(in.Transaction == "committed", rest[:n])
 		case in != nil && in.Compressed:
-			client = packed
+			w.produceRaw(packed, rest[:n])
+		default:
+			w.produceRaw(plain, rest[:n])
 		}
-		w.produceRaw(client, records[i:i+n])
+		rest = rest[n:]
 	}
 	visible := seen(records)
 	for _, r := range visible {
