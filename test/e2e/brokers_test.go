@@ -130,9 +130,13 @@ func TestDeadLettersUnavailable(t *testing.T) {
 	w.Watch()
 	w.flags = append(w.flags, "--set", "kafka.delivery_timeout=1s", "--set", "limits.batch_records=500")
 	p := w.start()
-	w.Eventually("it was refused, and all partitions wait", func() bool {
+	var since time.Time
+	w.Eventually("it was refused for some time longer than delivery_timeout, and all partitions wait", func() bool {
+		if since.IsZero() && refused.Load() > 0 {
+			since = time.Now()
+		}
 		status, ok := w.status(p)
-		return ok && refused.Load() > 8 && len(status.Partitions) == w.Partitions
+		return ok && refused.Load() > 8 && len(status.Partitions) == w.Partitions && time.Since(since) > 4*time.Second
 	})
 	w.CheckDurable()
 	status, _ := w.status(p)
