@@ -93,7 +93,7 @@ func (r *report) wrong() error {
 func (s *swept) table() table.Writer {
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)
-	x := func(p measured) string { return humanize.CommafWithDigits(p.X, 2) }
+	x := func(p measured) string { return humanize.Commaf(p.X) }
 	switch s.Name {
 	case restartName:
 		t.AppendHeader(table.Row{"horizon, " + s.X, "seconds until it is ready", "exact tables in the end"})
