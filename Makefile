@@ -90,6 +90,10 @@ vet: ## Run go vet
 lint: ## Run golangci-lint (settings: .golangci.yml; version: golangci-lint.mod)
 	$(STAGE) 'golangci-lint' $(GOLANGCI_LINT) run
 
+.PHONY: vulncheck
+vulncheck: ## Look for known vulnerabilities in what the program calls, in Go's database (over the network)
+	go run golang.org/x/vuln/cmd/govulncheck@v1.1.4 ./...
+
 .PHONY: test-unit
 test-unit: ## Run unit, script and property tests, and the fuzz seeds
 	$(STAGE) 'tests' go test -count=1 -shuffle=on $(PKGS)

@@ -40,6 +40,9 @@ metrics and traces are exported by OTLP where OTEL_EXPORTER_OTLP_ENDPOINT says w
 			for _, unknown := range settings.Unknown(os.Environ()) {
 				logger.Warn("an environment variable is no setting", "name", unknown)
 			}
+			for _, w := range s.Warnings() {
+				logger.Warn(w)
+			}
 			costs := settings.Cost(s, settings.DefaultTraffic())
 			logger.Info("what a restart reads again, at most; 'millrank validate' reckons for your traffic",
 				"event_time", costs.ReplaySpan.String(), "events_per_second", costs.Traffic.EventsPerSecond, "records", costs.ReplayRecords, "seconds", costs.ReplaySeconds)

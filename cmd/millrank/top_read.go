@@ -91,7 +91,7 @@ func (b *boardsIn) read(ctx context.Context, v topView) (*topShown, error) {
 }
 
 func (b *boardsIn) unreadable(err error) error {
-	return fmt.Errorf("reading Redis at %s: %w; check redis.addresses and what else is under redis", join(b.settings.Redis.Addresses), err)
+	return fmt.Errorf("reading Redis at %s: %w; check redis.addresses and what else is under redis", join(b.settings.Redis.Addresses), redis.Explain(err))
 }
 
 func topOf(v topView, key string, items []goredis.Z, meta map[string]string) *topShown {

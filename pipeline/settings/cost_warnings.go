@@ -1,6 +1,9 @@
 package settings
 
-import "slices"
+import (
+	"os"
+	"slices"
+)
 
 // windowLong is from where on a window is too long for memory to be the right place for it.
 const windowLong = day
@@ -18,6 +21,24 @@ func (s Settings) Warnings() []string {
 	}
 	if s.Redis.Password != "" && !s.Redis.TLS.Enabled && !slices.ContainsFunc(s.Redis.Addresses, local) {
 		warnings = append(warnings, "redis.tls.enabled: the password goes to Redis unencrypted")
+	}
+	return append(warnings, s.openFiles()...)
+}
+
+// openFiles warns of files with secrets that everyone on this machine can read.
+func (s Settings) openFiles() []string {
+	var warnings []string
+	for _, f := range []struct{ path, name string }{
+		{"kafka.sasl_password_file", s.Kafka.SASLPasswordFile}, {"kafka.ssl_key_location", s.Kafka.SSLKeyLocation},
+		{"redis.password_file", s.Redis.PasswordFile}, {"redis.sentinel_password_file", s.Redis.SentinelPasswordFile}, {"redis.tls.key_file", s.Redis.TLS.KeyFile},
+		{"clickhouse.password_file", s.ClickHouse.PasswordFile}, {"clickhouse.tls.key_file", s.ClickHouse.TLS.KeyFile},
+	} {
+		if f.name == "" {
+			continue
+		}
+		if about, err := os.Stat(f.name); err == nil && about.Mode().Perm()&0o004 != 0 {
+			warnings = append(warnings, f.path+": everyone on this machine can read "+f.name+"; to mend it: chmod o= "+f.name)
+		}
 	}
 	return warnings
 }

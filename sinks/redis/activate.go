@@ -128,7 +128,7 @@ func (s *Sink) note(ctx context.Context, journal string, keys []string) error {
 	pipe.PExpire(ctx, journal, journalTTL)
 	_, err := pipe.Exec(ctx)
 	if err != nil {
-		return explain(fmt.Errorf("noting which lists there are: %w", err))
+		return Explain(fmt.Errorf("noting which lists there are: %w", err))
 	}
 	return nil
 }

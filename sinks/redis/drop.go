@@ -68,7 +68,7 @@ func (s *Sink) dropSentinels(ctx context.Context, generation uint32) error {
 		pipe.Unlink(ctx, key)
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return explain(fmt.Errorf("deleting the writers' notes: %w", err))
+		return Explain(fmt.Errorf("deleting the writers' notes: %w", err))
 	}
 	return nil
 }

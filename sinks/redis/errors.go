@@ -19,7 +19,7 @@ var (
 	ErrReadOnly    = errors.New("Redis is a replica: it has been failed over, or Client must be pointed at the master")
 	ErrLoading     = errors.New("Redis has restarted and is loading its data")
 	ErrClusterDown = errors.New("the Redis cluster is down: a master without a replica is gone, or slots have no master")
-	ErrRefused     = errors.New("Redis refuses Client: check its user, its password, and that the user may do on the keys what docs/redis.md lists (ACL)")
+	ErrRefused     = errors.New("Redis refuses Client: check its user, its password (redis.username, redis.password_file), and that the user may do on the keys what docs/redis.md lists (ACL)")
 	ErrTimeout     = errors.New("Redis did not answer in time: it is overloaded or cut off, or Timeout is too short, or its port isn't the encrypted one and Client encrypts (redis.tls)")
 	ErrHungUp      = errors.New("Redis hangs up: its port may be the encrypted one, and Client doesn't encrypt (redis.tls)")
 	ErrTLS         = errors.New("no encrypted connection to Redis")
@@ -40,8 +40,8 @@ var errUnknown = errors.New("which generation is active is not known yet, neithe
 // errNotSent is the error of a call that a failure of an earlier one left out.
 var errNotSent = errors.New("not sent")
 
-// explain says what to do about an error.
-func explain(err error) error {
+// Explain says what to do about an error that a client of Redis has given.
+func Explain(err error) error {
 	var kind error
 	var timeout net.Error
 	switch {

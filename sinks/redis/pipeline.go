@@ -154,13 +154,13 @@ func (s *Sink) pipeline(ctx context.Context, calls []*call) error {
 			}
 		}
 		if first != nil {
-			return explain(first)
+			return Explain(first)
 		}
 		if calls = unknown; len(calls) == 0 {
 			return nil
 		}
 	}
-	return explain(fmt.Errorf("%s: %w", calls[0].keys[0], calls[0].err))
+	return Explain(fmt.Errorf("%s: %w", calls[0].keys[0], calls[0].err))
 }
 
 // exec sends calls and takes their answers in.

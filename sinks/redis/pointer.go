@@ -137,7 +137,7 @@ func (s *Sink) readPointer(ctx context.Context) (pointer, error) {
 	s.counts.commands.Add(2)
 	state, err := answer.Result()
 	if err != nil && err != goredis.Nil { //nolint:errorlint // go-redis returns it as it is
-		return pointer{}, explain(fmt.Errorf("asking which generation is active: %w", err))
+		return pointer{}, Explain(fmt.Errorf("asking which generation is active: %w", err))
 	}
 	at := parseState(state)
 	s.learn(at)

@@ -87,7 +87,7 @@ func (s *Sink) each(ctx context.Context, pattern string, take func(key string)) 
 		err = one(ctx, s.config.Client)
 	}
 	if err != nil {
-		return explain(err)
+		return Explain(err)
 	}
 	return nil
 }

@@ -88,7 +88,7 @@ func TestExplain(t *testing.T) {
 		"NOAUTH Authentication required.":                         ErrRefused,
 		"NOPERM this user has no permissions":                     ErrRefused,
 	} {
-		if err := explain(redisError(text)); !errors.Is(err, want) || !strings.Contains(err.Error(), text) {
+		if err := Explain(redisError(text)); !errors.Is(err, want) || !strings.Contains(err.Error(), text) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}

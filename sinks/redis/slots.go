@@ -100,7 +100,7 @@ func (s *Sink) askSlots(ctx context.Context) (ranges []goredis.ClusterSlot, clus
 	case strings.Contains(err.Error(), "cluster support disabled"): // a client for Sentinel's replicas looks like a cluster's, too
 		return nil, false, nil
 	default:
-		return nil, false, explain(fmt.Errorf("asking the cluster who has which slots: %w", err))
+		return nil, false, Explain(fmt.Errorf("asking the cluster who has which slots: %w", err))
 	}
 }
 

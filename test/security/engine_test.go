@@ -108,7 +108,7 @@ func guardedRedis(t *testing.T, k *guarded) (server *redisserver.Server, set []s
 	certificate, key := pem(t, k.issue(t, "millrank"))
 	return server, []string{
 		"redis.addresses=" + server.AddrTLS(), "redis.tls.enabled=true", "redis.tls.ca_file=" + k.ca(), "redis.tls.certificate_file=" + certificate, "redis.tls.key_file=" + key,
-		"redis.username=millrank", "redis.password=" + redisPassword, "redis.prefix=shop:", "redis.timeout=1s",
+		"redis.username=millrank", "redis.password=" + redisPassword, "redis.prefix=shop:", "redis.timeout=4s",
 	}
 }
 
