@@ -105,6 +105,7 @@ func Rooms() []Room {
 		}},
 		{Path: "test/chain"},
 		{Path: "test/e2e"},
+		{Path: "test/plan"},
 		{Path: "test/security"},
 		{Path: "internal/lint"},
 		{Path: "internal/mutants"},

@@ -231,7 +231,7 @@ func (m *model) lists(s Settings) {
 		groups, members := m.groups(b), int64(min(b.K, m.Traffic.Items))
 		open := groups * (1 + steps(s.disorder(), b.slide().Std()))
 		m.Lists += open
-		m.ListBytes += open * (shards + 1) * (listBytes + members*entryBytes)
+		m.ListBytes += open * (shards + 1 + listsOnTheWay) * (listBytes + members*entryBytes)
 		m.RankBytes += open * shards * (listBytes + 2*members*leaderBytes)
 
 		if len(s.Redis.Addresses) == 0 {

@@ -19,12 +19,17 @@ const (
 	entryBytes     = 50  // an entry of a list that is merged
 	listBytes      = 500 // ... and the list
 	leaderBytes    = 16  // an entry of a shard's list, of which there are up to 2 K
-	pendingBytes   = 250 // a row that waits for ClickHouse, without its item
+	pendingBytes   = 700 // a row that waits for ClickHouse, or is on its way there, without its item
+	listsOnTheWay  = 3   // a list that is merged is held once for each shard, once merged, and so often on its way in and out
 
-	// Memory of a process: what it takes without data, what each partition that it reads adds, and how much the collector lets the rest grow (GOGC=100).
-	processBytes   = 40 << 20
-	partitionBytes = 3 << 20
-	heapGrowth     = 2.0
+	// What a handler holds without data, such as batches that are read ahead.
+	intakeBytes  = 30 << 20
+	hopBytes     = 4 << 20 // rank, leaderboard
+	historyBytes = 10 << 20
+
+	// Memory of a process: what it takes besides its heap, and how much the collector lets that grow (GOGC=100).
+	processBytes = 52 << 20
+	heapGrowth   = 2.2
 
 	// Kafka, on disk and on the wire, with lz4.
 	updateBytes       = 4.0   // a cell in an update, without its item
@@ -32,26 +37,26 @@ const (
 	messageBytes      = 190.0 // a message of updates or rankings, without what it holds
 	rankingListBytes  = 40.0  // a list in rankings, without its entries
 	rankingEntryBytes = 5.0   // an entry, without its item
-	rankingItemShare  = 0.5   // of an item's bytes that are left: lists of the same items share them
+	rankingItemShare  = 0.5   // of an item's bytes that are left. An item that is in many lists of a message is there once, so it can be less
 	deadLetterBytes   = 300.0 // a dead letter, besides the record that it holds
 
 	// Redis 7, with INFO memory.
-	redisListBytes  = 500
+	redisListBytes  = 650
 	redisShortBytes = 11 // a member of a list of up to redisShort, besides its item
-	redisLongBytes  = 100
+	redisLongBytes  = 110
 	redisShort      = 128
 	redisEntrySent  = 30.0 // bytes of a member on its way
 
 	// ClickHouse, merged: go test ./sinks/clickhouse -run '^$' -bench .
-	cellRowBytes    = 8.0
-	rollupRowBytes  = 5.0
+	cellRowBytes    = 9.0
+	rollupRowBytes  = 7.5
 	listRowBytes    = 60.0
 	listEntryBytes  = 1.5
 	listItemShare   = 0.15
 	letterRowBytes  = 25.0
 	insertedRowSent = 60.0 // bytes of a row on its way
 
-	// Processor time, in millionths of a second.
+	// Processor time, in millionths of a second. Of intake and rank, make bench says what they come to together for an event (2.0, when it reads as fast as it can).
 	intakeEventCPU   = 1.0  // an event
 	intakeUpdateCPU  = 0.4  // a cell that it sends
 	rankUpdateCPU    = 1.0  // a cell that rank takes in
@@ -60,6 +65,7 @@ const (
 	historyUpdateCPU = 0.5  // a cell that history reads
 	historyRowCPU    = 3.0  // a row that it writes
 	messageCPU       = 40.0 // a message sent or received
+	readingCPU       = 5000 // a second of a partition that is read as it fills
 )
 
 // What is not measured, but chosen.

@@ -40,7 +40,7 @@ func (c *Costs) processFigures(s Settings) []Figure {
 		{"Memory of rank", about, memory(c.Handler(Rank)), fmt.Sprintf("%s cells × %d B, %s totals × %d B: %s", comma(c.RankCells), rankCellBytes, comma(c.RankTotals), rankTotalBytes, rankBy(s))},
 	}
 	if len(s.Redis.Addresses) > 0 {
-		figures = append(figures, Figure{"Memory of leaderboard", about, memory(c.Handler(Leaderboard)), fmt.Sprintf("%s lists that change × %d shards and 1: boards[].k, topics.updates.partitions", comma(c.Lists), s.Topics.Updates.Partitions)})
+		figures = append(figures, Figure{"Memory of leaderboard", about, memory(c.Handler(Leaderboard)), fmt.Sprintf("%s lists that change × %d shards and %d: boards[].k, topics.updates.partitions", comma(c.Lists), s.Topics.Updates.Partitions, 1+listsOnTheWay)})
 	}
 	if len(s.ClickHouse.Addresses) > 0 {
 		figures = append(figures, Figure{"Memory of history", about, memory(c.Handler(History)), "the same lists, and rows that wait for flush.history × " + comma(int64(pendingBytes+t.ItemBytes)) + " B"})
@@ -58,7 +58,7 @@ func (c *Costs) processFigures(s Settings) []Figure {
 func coresBy(handler string) string {
 	switch handler {
 	case Intake:
-		return fmt.Sprintf("%.1f µs an event, %.1f a cell sent, %.0f a message", intakeEventCPU, intakeUpdateCPU, messageCPU)
+		return fmt.Sprintf("%.1f µs an event, %.1f a cell sent, %.0f a message; %d ms a second for each partition read, in all handlers", intakeEventCPU, intakeUpdateCPU, messageCPU, readingCPU/1000)
 	case Rank:
 		return fmt.Sprintf("%.1f µs a cell, %.2f an entry of a list sent, %.0f a message", rankUpdateCPU, rankEntryCPU, messageCPU)
 	case Leaderboard:

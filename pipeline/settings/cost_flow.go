@@ -102,7 +102,7 @@ func (m *model) history(s Settings) {
 		h.InsertedRowsPerDay += m.items.cells(m.counted(t.EventsPerSecond*flush)) * secondsOfDay / flush
 	}
 	rows := float64(shardRowsMax * s.Topics.Updates.Partitions)
-	m.RowBytes = whole(min(rows, m.items.cells(m.counted(m.rate()*min(flush, pane)))) * float64(pendingBytes+t.ItemBytes))
+	m.RowBytes = whole(min(rows, m.items.cells(m.counted(m.rate()*flush))) * float64(pendingBytes+t.ItemBytes))
 }
 
 // handlers reckons cores and memory.
@@ -111,17 +111,17 @@ func (m *model) handlers(s Settings) {
 	shards, lanes := s.Topics.Updates.Partitions, s.Topics.Rankings.Partitions
 	add := func(name string, reads int, live int64, micros float64) {
 		m.Handlers = append(m.Handlers, HandlerCosts{
-			Name: name, Cores: micros / 1e6, LiveBytes: live, RSSBytes: processBytes + int64(reads)*partitionBytes + whole(float64(live)*heapGrowth),
+			Name: name, Cores: (micros + float64(reads)*readingCPU) / 1e6, LiveBytes: live, RSSBytes: processBytes + whole(float64(live)*heapGrowth),
 		})
 	}
-	add(Intake, m.Partitions, m.EventIDBytes+m.IntakeBytes, rate*intakeEventCPU+updates.EntriesPerSecond*intakeUpdateCPU+updates.MessagesPerSecond*messageCPU)
-	add(Rank, shards, m.RankBytes, updates.EntriesPerSecond*rankUpdateCPU+rankings.EntriesPerSecond*rankEntryCPU+(updates.MessagesPerSecond+rankings.MessagesPerSecond)*messageCPU)
+	add(Intake, m.Partitions, intakeBytes+m.EventIDBytes+m.IntakeBytes, rate*intakeEventCPU+updates.EntriesPerSecond*intakeUpdateCPU+updates.MessagesPerSecond*messageCPU)
+	add(Rank, shards, hopBytes+m.RankBytes, updates.EntriesPerSecond*rankUpdateCPU+rankings.EntriesPerSecond*rankEntryCPU+(updates.MessagesPerSecond+rankings.MessagesPerSecond)*messageCPU)
 	if len(s.Redis.Addresses) > 0 {
-		add(Leaderboard, lanes, m.ListBytes, rankings.EntriesPerSecond*boardEntryCPU+rankings.MessagesPerSecond*messageCPU)
+		add(Leaderboard, lanes, hopBytes+m.ListBytes, rankings.EntriesPerSecond*boardEntryCPU+rankings.MessagesPerSecond*messageCPU)
 	}
 	if len(s.ClickHouse.Addresses) > 0 {
 		rows := m.ClickHouse.InsertedRowsPerDay / secondsOfDay * m.Traffic.Peak
-		add(History, shards+lanes, m.ListBytes+m.RowBytes, rows*historyRowCPU+updates.EntriesPerSecond*historyUpdateCPU+(updates.MessagesPerSecond+rankings.MessagesPerSecond)*messageCPU)
+		add(History, shards+lanes, historyBytes+m.ListBytes+m.RowBytes, rows*historyRowCPU+updates.EntriesPerSecond*historyUpdateCPU+(updates.MessagesPerSecond+rankings.MessagesPerSecond)*messageCPU)
 	}
 	m.Shards = multiple(max(float64(m.RankCells)/shardCells, m.Handlers[1].Cores/shardCores), shardsAtOnce)
 }
