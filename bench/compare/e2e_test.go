@@ -28,7 +28,7 @@ func TestRun(t *testing.T) {
 	folder := t.TempDir()
 	var out bytes.Buffer
 	// 200 s of event time, so that there are late events.
-	args := []string{"-events", "50000", "-per-second", "250", "-items", "5000", "-runs", "1", "-json", "-out", folder}
+	args := []string{"-events", "50000", "-per-second", "250", "-items", "5000", "-runs", "1", "-warm-up=false", "-json", "-out", folder}
 	if err := start(t.Context(), args, &out, t.Output()); err != nil {
 		t.Fatal(err)
 	}
