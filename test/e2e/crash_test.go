@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"os"
 	"slices"
 	"syscall"
 	"testing"
@@ -35,6 +36,10 @@ func TestChurn(t *testing.T) {
 			killed++
 			w.CheckDurable()
 		default:
+			w.Eventually("the process says something, and so listens to signals", func() bool {
+				said, err := os.Stat(members[i].LogFile)
+				return err == nil && said.Size() > 0
+			})
 			if code := members[i].Term(25 * time.Second); code != 0 {
 				t.Errorf("exit code %d after SIGTERM, want 0", code)
 			}
