@@ -105,7 +105,7 @@ test-servers: ## Run the tests against Kafka and Redis: the embedded ones, and r
 
 .PHONY: e2e
 e2e: deps ## Run the built program, as several processes, against real servers and ClickHouse's engine, while all that can go wrong does; CI runs it
-	$(STAGE) 'end to end' go test -tags e2e -count=1 -timeout 30m ./test/e2e
+	$(STAGE) 'end to end' go test -tags e2e -count=1 -timeout 30m ./test/e2e ./test/security
 	$(STAGE) 'end to end: benchmarks and soak' go test -tags e2e -count=1 -p 1 -timeout 10m -run 'TestRun|TestSoak' ./bench/compare ./bench/soak
 
 .PHONY: deploy-check

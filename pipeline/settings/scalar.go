@@ -110,8 +110,11 @@ func number(text string) bool {
 	return err == nil
 }
 
-// cut shortens a text for a message.
+// cut shortens a text for a message, and hides the user and the password of an address such as redis://user:password@host.
 func cut(text string) string {
+	if at := strings.LastIndexByte(text, '@'); at > 0 && strings.Contains(text[:at], ":") {
+		text = hidden + text[at:]
+	}
 	if len(text) > 80 {
 		return strings.ToValidUTF8(text[:80], "") + "…"
 	}

@@ -298,3 +298,28 @@ func (s *stream) command(set []string, args ...string) (out string, code int, to
 	text, _ := c.CombinedOutput() // how it ended is the exit code
 	return string(text), c.ProcessState.ExitCode(), time.Since(began)
 }
+
+// letters returns the dead letters, with their headers.
+func (s *stream) letters(t *testing.T) []string {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(kafka.Get(t).Brokers()...), kgo.ConsumeTopics(s.settings("kafka.bootstrap_servers="+kafka.Get(t).Brokers()[0], "kafka.security_protocol=PLAINTEXT",
+		"kafka.sasl_mechanism=", "kafka.sasl_username=", "kafka.ssl_ca_location=").DeadLettersTopic()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	var all []string
+	eventually(t, "there are dead letters", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		for _, r := range client.PollFetches(ctx).Records() {
+			text := string(r.Key) + string(r.Value)
+			for _, h := range r.Headers {
+				text += h.Key + string(h.Value)
+			}
+			all = append(all, text)
+		}
+		return len(all) > 0
+	})
+	return all
+}
