@@ -123,7 +123,7 @@ type running struct {
 // run runs a pipeline with all that it logs kept, until the test is over.
 func run(t *testing.T, s settings.Settings) *running {
 	t.Helper()
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	r := &running{t: t, log: &output{}, stop: stop, ended: make(chan error, 1)}
 	logger := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	done := make(chan struct{})
