@@ -45,7 +45,8 @@ func (l *lifeline) Dial(network, address string) (net.Conn, error) {
 func (l *lifeline) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(l.ctx, cancel)()
+	done := context.AfterFunc(l.ctx, cancel)
+	defer done()
 	conn, err := l.dialer.DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err

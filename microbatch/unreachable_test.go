@@ -46,15 +46,17 @@ func TestUnreachable(t *testing.T) {
 
 // TestUnreachableYet: a broker that has just started gives out no producer IDs yet, and says so in several ways. That passes.
 func TestUnreachableYet(t *testing.T) {
-	for _, why := range []error{kerr.CoordinatorLoadInProgress, kerr.CoordinatorNotAvailable, kerr.NotCoordinator} {
-		kafka, err := embedded.StartKafka(embedded.KafkaOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer kafka.Close()
-		kafka.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.InitProducerID}, Err: why.(*kerr.Error), Count: -1})
-		if _, err := microbatch.NewPublisher(microbatch.DefaultPublisherConfig(microbatch.Connection{BootstrapServers: kafka.Brokers()}), nil); err == nil || !microbatch.Unreachable(err) {
-			t.Errorf("%v: that passes by itself", err)
-		}
+	for _, why := range []*kerr.Error{kerr.CoordinatorLoadInProgress, kerr.CoordinatorNotAvailable, kerr.NotCoordinator} {
+		t.Run(why.Message, func(t *testing.T) {
+			kafka, err := embedded.StartKafka(embedded.KafkaOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer kafka.Close()
+			kafka.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.InitProducerID}, Err: why, Count: -1})
+			if _, err := microbatch.NewPublisher(microbatch.DefaultPublisherConfig(microbatch.Connection{BootstrapServers: kafka.Brokers()}), nil); err == nil || !microbatch.Unreachable(err) {
+				t.Errorf("%v: that passes by itself", err)
+			}
+		})
 	}
 }
