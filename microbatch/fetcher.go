@@ -16,7 +16,8 @@ import (
 // each one over by itself. What sarama would read of the partition is paused.
 type fetcher struct {
 	client *kgo.Client
-	next   int64           // offset after the last record
+	next   int64 // offset after the last record
+	listed *listed
 	ctx    context.Context //nolint:containedctx // until close
 	stop   context.CancelFunc
 	out    chan fetched // unbuffered: one fetch is read ahead in the client
@@ -30,7 +31,8 @@ type fetched struct {
 }
 
 // HeaderTooLarge is the header of a record without key and value that stands for a batch of records that is not read, since it
-// becomes larger than SubscriberConfig.DecompressedBytes; it says so. It stands at the offset of the batch's first record.
+// becomes larger than SubscriberConfig.DecompressedBytes; it says so. It stands at the offset of the batch's last record, so that
+// it is the same from wherever in the batch reading begins, and nothing of the batch is left behind it.
 const HeaderTooLarge = "millrank-batch-too-large"
 
 // newFetcher returns a fetcher that begins at an offset. It reads from when it is run.
@@ -43,7 +45,7 @@ func newFetcher(g *group, partition int32, from int64) (*fetcher, error) {
 	if g.config.IsolationLevel == "read_committed" {
 		isolation = kgo.ReadCommitted()
 	}
-	bytes := int32(g.config.FetchBytes)
+	bytes, listed := int32(g.config.FetchBytes), &listed{}
 	client, err := kgo.NewClient(append(opts,
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{g.topic: {partition: kgo.NewOffset().At(from)}}),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()), // resetting would lose data in silence
@@ -55,12 +57,13 @@ func newFetcher(g *group, partition int32, from int64) (*fetcher, error) {
 		kgo.MaxDecompressBatchBytes(g.config.DecompressedBytes),
 		kgo.DisableFetchSessions(), // they are of use where many partitions are asked for
 		kgo.DisableClientMetrics(),
+		kgo.WithHooks(listed),
 		kgo.WithLogger(&fetcherLog{to: g.logger.With(watermill.LogFields{"partition": partition})}),
 	)...)
 	if err != nil {
 		return nil, fmt.Errorf("a client to read %s partition %d: %w", g.topic, partition, err)
 	}
-	f := &fetcher{client: client, next: from, out: make(chan fetched)}
+	f := &fetcher{client: client, next: from, listed: listed, out: make(chan fetched)}
 	f.ctx, f.stop = context.WithCancel(context.Background())
 	return f, nil
 }
@@ -74,13 +77,21 @@ func (f *fetcher) run(recordsMax int) {
 		}
 		var next fetched
 		got.EachPartition(func(p kgo.FetchTopicPartition) {
-			next.records = append(next.records, p.Records...)
-			next.logEnd = p.HighWatermark
 			if n := len(p.Records); n > 0 {
+				first := p.Records[0].Offset
+				if f.listed.Swap(false) && p.LogStartOffset > f.next {
+					next.err = errors.Join(next.err, fmt.Errorf("the log begins at offset %d, and reading was to begin at %d", p.LogStartOffset, f.next))
+					return
+				}
+				if first < f.next { // never twice, nor out of order
+					next.err = errors.Join(next.err, fmt.Errorf("reading went back from offset %d to %d", f.next, first))
+					return
+				}
 				f.next = p.Records[n-1].Offset + 1
 			}
-			var bomb *kgo.ErrDecompressTooLarge
-			if errors.As(p.Err, &bomb) {
+			next.records = append(next.records, p.Records...)
+			next.logEnd = p.HighWatermark
+			if bomb, ok := errors.AsType[*kgo.ErrDecompressTooLarge](p.Err); ok {
 				next.records = append(next.records, f.leaveOut(bomb))
 				return
 			}
@@ -99,17 +110,28 @@ func (f *fetcher) run(recordsMax int) {
 
 // leaveOut goes on behind a batch that is too large, and returns what stands for it.
 func (f *fetcher) leaveOut(b *kgo.ErrDecompressTooLarge) *kgo.Record {
-	at := max(b.Offset, f.next)
 	f.next = b.NextOffset
 	f.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{b.Topic: {b.Partition: {Epoch: b.Epoch, Offset: b.NextOffset}}})
 	text := fmt.Sprintf("the batch of records from offset %d to %d is left out: decompressed it is larger than allowed", b.Offset, b.NextOffset-1)
-	return &kgo.Record{Offset: at, Timestamp: time.UnixMilli(NoTimestamp), Headers: []kgo.RecordHeader{{Key: HeaderTooLarge, Value: []byte(text)}}}
+	return &kgo.Record{Offset: b.NextOffset - 1, Timestamp: time.UnixMilli(NoTimestamp), Headers: []kgo.RecordHeader{{Key: HeaderTooLarge, Value: []byte(text)}}}
 }
 
 // close ends reading, also where a broker doesn't answer.
 func (f *fetcher) close() {
 	f.stop()
 	f.client.Close()
+}
+
+// listed is whether the client has asked for the ends of the log, as it does where it doesn't find the topic at first: it then
+// moves what it is to begin at between them, and doesn't say so.
+type listed struct{ atomic.Bool }
+
+// OnBrokerWrite is called for each request.
+func (l *listed) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, _ error) {
+	const listOffsets = 2 // Kafka's number of that request
+	if key == listOffsets {
+		l.Store(true)
+	}
 }
 
 // fetcherLog passes on what a client has to say that somebody should know, once in a while: while a broker is away, it says the same several times a second.

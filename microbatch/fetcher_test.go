@@ -1,12 +1,17 @@
 package microbatch_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -131,9 +136,115 @@ func TestDecompressionBomb(t *testing.T) {
 			if err := same(got, want); err != nil {
 				t.Error(err)
 			}
-			if err := same(said, []string{"10 " + microbatch.HeaderTooLarge}); err != nil {
+			if err := same(said, []string{"11 " + microbatch.HeaderTooLarge}); err != nil {
 				t.Error(err)
 			}
 		})
+	})
+}
+
+// TestDecompressionBombOnce: where nothing comes after a batch that becomes too large, the partition is quiet, and whoever goes on
+// behind it doesn't get what stands for it again; whoever begins at it, or in its middle, gets the same as the first one.
+func TestDecompressionBombOnce(t *testing.T) {
+	eachKafka(t, 1, func(t *testing.T, k *kafka) {
+		k.produce(t, 0, 0, 10)
+		producer := k.connect(t, kgo.DefaultProduceTopic(k.topic), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+			kgo.ProducerBatchCompression(kgo.ZstdCompression()), kgo.ProducerBatchMaxBytes(8<<20), kgo.ProducerLinger(50*time.Millisecond))
+		large := func() *kgo.Record { return &kgo.Record{Value: make([]byte, 900_000)} }
+		if err := producer.ProduceSync(t.Context(), large(), large(), large()).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		config := k.settings("sticky")
+		config.DecompressedBytes = 1 << 20
+		m := join(t, k, config, committing)
+		m.untilAll(t, 11)
+		m.untilQuiet(t, 0, 13, 13)
+		m.leave(t)
+		_, metadata := k.committed(t, 0)
+		for _, from := range []int64{13, 12, 11, 10} {
+			if from < 13 {
+				k.commit(t, 0, from, metadata)
+			}
+			k.produce(t, 0, 0, 1) // it comes alone, or after the substitute
+			again := join(t, k, config, ack)
+			again.until(t, "what is behind it has come", func() bool { n := len(again.batches); return n > 0 && again.batches[n-1].next() > 13 })
+			again.read(func() {
+				offset := int64(-1)
+				for _, d := range again.batches {
+					if len(d.offsets) > 0 {
+						offset = d.offsets[0]
+						break
+					}
+				}
+				if want := max(from, 12); offset != want {
+					t.Errorf("from offset %d on the first record is at %d, want %d", from, offset, want)
+				}
+			})
+			again.leave(t)
+		}
+	})
+}
+
+// TestStartGone: where records are deleted just before reading begins, and the topic can't be found at first, so that the client
+// asks where the log begins, they aren't left out in silence.
+func TestStartGone(t *testing.T) {
+	t.Parallel()
+	k := fake(t, 1, 1)
+	k.produce(t, 0, 0, 100)
+	config := k.settings("sticky")
+	config.BatchRecords = 10
+	first := join(t, k, config, func(d delivery) {
+		if len(d.values) > 0 && d.batch.Position == 0 {
+			_ = d.claim.Commit(10, "")
+		}
+		d.message.Ack()
+	})
+	first.untilAll(t, 100)
+	first.leave(t)
+	host, text, err := net.SplitHostPort(k.brokers[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, err := strconv.ParseInt(text, 10, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asked, deleted atomic.Bool
+	k.cluster.ControlKey(int16(kmsg.Metadata), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		k.cluster.KeepControl()
+		request := r.(*kmsg.MetadataRequest)
+		if request.Version < 13 || len(request.Topics) == 0 || deleted.Load() { // sarama knows no such version
+			return nil, nil, false
+		}
+		asked.Store(true)
+		response := request.ResponseKind().(*kmsg.MetadataResponse)
+		broker := kmsg.NewMetadataResponseBroker()
+		broker.Host, broker.Port = host, int32(port)
+		response.Brokers = append(response.Brokers, broker)
+		topic := kmsg.NewMetadataResponseTopic()
+		topic.Topic, topic.ErrorCode = &k.topic, kerr.UnknownTopicOrPartition.Code
+		response.Topics = append(response.Topics, topic)
+		return response, nil, true
+	})
+	m := join(t, k, config, ack)
+	eventually(t, "the topic isn't found", asked.Load)
+	request := kmsg.NewPtrDeleteRecordsRequest() // straight to the broker: the test's client doesn't find the topic either
+	topic, partition := kmsg.NewDeleteRecordsRequestTopic(), kmsg.NewDeleteRecordsRequestTopicPartition()
+	topic.Topic, partition.Offset = k.topic, 50
+	topic.Partitions = append(topic.Partitions, partition)
+	request.Topics = append(request.Topics, topic)
+	if _, err := k.client.Broker(0).Request(t.Context(), request); err != nil {
+		t.Fatal(err)
+	}
+	deleted.Store(true)
+	stopped(t, m)
+	var refused *microbatch.RefusedError
+	if !errors.As(m.Err(), &refused) {
+		t.Errorf("%v, want that it is refused", m.Err())
+	}
+	m.read(func() {
+		if n := len(m.values(0)); n > 0 {
+			t.Errorf("%d records have come", n)
+		}
 	})
 }
