@@ -106,11 +106,12 @@ func (g *group) fenced() error {
 
 // ConsumeClaim serves one partition until it is taken away.
 func (s session) ConsumeClaim(sess sarama.ConsumerGroupSession, from sarama.ConsumerGroupClaim) error {
+	revoked := untilRevoked(from) // before anything that takes long: sarama would read, and decompress, in the meantime
 	c, err := s.newClaim(sess, from)
 	if err != nil {
 		return err
 	}
-	r, err := newReader(s.group, c, sess, from)
+	r, err := newReader(s.group, c, sess, revoked)
 	if err != nil {
 		c.cancel(err)
 		s.forget(c)

@@ -33,14 +33,14 @@ type reader struct {
 	room     int
 }
 
-func newReader(g *group, c *Claim, sess sarama.ConsumerGroupSession, from sarama.ConsumerGroupClaim) (*reader, error) {
+func newReader(g *group, c *Claim, sess sarama.ConsumerGroupSession, revoked <-chan struct{}) (*reader, error) {
 	f, err := newFetcher(g, c.Partition, c.Start.Offset)
 	if err != nil {
 		return nil, err
 	}
 	return &reader{
 		config: g.config, claim: c, session: sess.Context(),
-		fetcher: f, revoked: untilRevoked(from),
+		fetcher: f, revoked: revoked,
 		out:      make(chan *sarama.ConsumerMessage),
 		quiet:    newQuiet(g, c),
 		position: c.Start.Offset, handed: c.Start.Offset,
@@ -102,7 +102,7 @@ func (r *reader) run() {
 	}
 }
 
-// take takes fetched records in. Where there are no more, and none that wait either, it ends the claim, and reports false.
+// take takes fetched records in. Where there are no more, it ends the claim, and reports false: what came with them is read again.
 func (r *reader) take(f fetched) bool {
 	if len(f.records) > 0 {
 		r.waiting, r.logEnd = f.records, f.logEnd
