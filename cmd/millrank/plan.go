@@ -58,7 +58,7 @@ millrank.yaml, two boards are assumed, of an hour: trending, which slides by 5m,
 
 How events fall on items decides much: with --skew 1 by Zipf's law; --skew 0 says that it isn't known, and gives the most that can be.
 
-Memory and bytes were within 25 % of what was measured at two sizes (test/plan). Cores are those of the machine on which that was: a shared
+Memory and bytes are compared with what the program takes at two sizes, and are to be within 25 % of it (test/plan). Cores are those of the machine on which that was: a shared
 virtual machine, AMD EPYC. Measure yours by 'go test -tags e2e ./test/plan -v'.`,
 		Example: `  millrank plan --events-per-day 10e9 --items 1000000
   millrank plan --events-per-second 50000 --items 20000000 --regions 200 --set time.pane=10s --set dedup.horizon=10m

@@ -24,11 +24,11 @@ const (
 
 	// What a handler holds without data, such as batches that are read ahead.
 	intakeBytes  = 30 << 20
-	hopBytes     = 4 << 20 // rank, leaderboard
+	hopBytes     = 3 << 20 // rank, leaderboard
 	historyBytes = 10 << 20
 
-	// Memory of a process: what it takes besides its heap, and how much the collector lets that grow (GOGC=100).
-	processBytes = 52 << 20
+	// Memory of a process: what it takes besides all that, and how much the collector lets data grow (GOGC=100).
+	processBytes = 48 << 20
 	heapGrowth   = 2.2
 
 	// Kafka, on disk and on the wire, with lz4.
@@ -38,7 +38,7 @@ const (
 	rankingListBytes  = 40.0  // a list in rankings, without its entries
 	rankingEntryBytes = 5.0   // an entry, without its item
 	rankingItemShare  = 0.5   // of an item's bytes that are left. An item that is in many lists of a message is there once, so it can be less
-	deadLetterBytes   = 300.0 // a dead letter, besides the record that it holds
+	deadLetterBytes   = 400.0 // a dead letter, besides the record that it holds
 
 	// Redis 7, with INFO memory.
 	redisListBytes  = 650
@@ -48,13 +48,14 @@ const (
 	redisEntrySent  = 30.0 // bytes of a member on its way
 
 	// ClickHouse, merged: go test ./sinks/clickhouse -run '^$' -bench .
-	cellRowBytes    = 9.0
-	rollupRowBytes  = 7.5
+	cellRowBytes    = 8.6
+	rollupRowBytes  = 7.2
 	listRowBytes    = 60.0
 	listEntryBytes  = 1.5
 	listItemShare   = 0.15
 	letterRowBytes  = 25.0
-	insertedRowSent = 60.0 // bytes of a row on its way
+	tablesBytes     = 770_000.0 // of all tables, however few rows there are
+	insertedRowSent = 60.0      // bytes of a row on its way
 
 	// Processor time, in millionths of a second. Of intake and rank, make bench says what they come to together for an event (2.0, when it reads as fast as it can).
 	intakeEventCPU   = 1.0  // an event

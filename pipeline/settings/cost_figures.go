@@ -116,7 +116,7 @@ func (c *Costs) storeFigures(s Settings) (figures []Figure) {
 			Figure{"ClickHouse rows a day", "clickhouse", fmt.Sprintf("%s cells, %s lists, %s dead letters, %s of roll-ups", millions(h.CellRowsPerDay), millions(h.RankingRowsPerDay), millions(h.LetterRowsPerDay), millions(h.RollupRowsPerDay)),
 				"different items and regions in a pane; in an hour, day, week, month, year: time.pane, boards"},
 			Figure{"ClickHouse inserts a day", "clickhouse", millions(h.InsertedRowsPerDay) + " rows", fmt.Sprintf("the same, and cells that change in %v: flush.history", s.Flush.History)},
-			Figure{"ClickHouse bytes a day", "clickhouse", ByteText(h.BytesPerDay), fmt.Sprintf("%.0f B a cell, %.0f a list and %.1f an entry, %.0f a dead letter, %.0f a row of a roll-up; merged, one replica",
+			Figure{"ClickHouse bytes a day", "clickhouse", ByteText(h.BytesPerDay), fmt.Sprintf("%.1f B a cell, %.0f a list and %.1f an entry, %.0f a dead letter, %.1f a row of a roll-up; merged, one replica",
 				cellRowBytes, listRowBytes, listEntryBytes+listItemShare*float64(t.ItemBytes), letterRowBytes, rollupRowBytes)},
 			Figure{"ClickHouse keeps", "clickhouse", ByteText(h.Kept), fmt.Sprintf("after %v; cells, lists and dead letters %s, roll-ups for ever: clickhouse.ttl", t.Running, keeps)})
 	}

@@ -55,11 +55,15 @@ func (m *model) rankings(s Settings) TopicCosts {
 // sent returns how many lists of a board and grouping the shards send in a second, and how many entries these have.
 func (m *model) sent(b Board, groups, shards, flush, rate float64) (lists, entries float64) {
 	k := float64(b.K)
-	window := rate / groups * b.Window.Std().Seconds() // events of a list
-	has := min(k, m.items.seen(window)/shards)
-	if b.slide() == b.Window { // on average it is half full
-		has = min(k, m.items.seen(window/2)/shards)
+	different := m.items.cells // in all groups
+	if groups == 1 {
+		different = m.items.seen
 	}
+	window := rate * b.Window.Std().Seconds()
+	if b.slide() == b.Window { // on average it is half full
+		window /= 2
+	}
+	has := min(k, different(window)/groups/shards)
 	changes := rate / groups * flush / shards * m.items.best(k*shards) // of what is in the list, in a flush
 	if has < k {
 		changes = rate / groups * flush / shards
@@ -94,7 +98,7 @@ func (m *model) history(s Settings) {
 	if ttl := s.ClickHouse.TTL.Std(); ttl != 0 {
 		kept = min(kept, ttl.Hours()/24)
 	}
-	h.Kept = perishable*kept + rollups*days
+	h.Kept = perishable*kept + rollups*days + tablesBytes
 
 	flush := s.Flush.History.Std().Seconds()
 	h.InsertedRowsPerDay = h.CellRowsPerDay + h.RankingRowsPerDay + h.LetterRowsPerDay // as they close ...
@@ -109,19 +113,19 @@ func (m *model) history(s Settings) {
 func (m *model) handlers(s Settings) {
 	rate, updates, rankings := m.rate(), m.Updates, m.Rankings
 	shards, lanes := s.Topics.Updates.Partitions, s.Topics.Rankings.Partitions
-	add := func(name string, reads int, live int64, micros float64) {
+	add := func(name string, reads int, held, data int64, micros float64) {
 		m.Handlers = append(m.Handlers, HandlerCosts{
-			Name: name, Cores: (micros + float64(reads)*readingCPU) / 1e6, LiveBytes: live, RSSBytes: processBytes + whole(float64(live)*heapGrowth),
+			Name: name, Cores: (micros + float64(reads)*readingCPU) / 1e6, LiveBytes: held + data, RSSBytes: processBytes + held + whole(float64(data)*heapGrowth),
 		})
 	}
-	add(Intake, m.Partitions, intakeBytes+m.EventIDBytes+m.IntakeBytes, rate*intakeEventCPU+updates.EntriesPerSecond*intakeUpdateCPU+updates.MessagesPerSecond*messageCPU)
-	add(Rank, shards, hopBytes+m.RankBytes, updates.EntriesPerSecond*rankUpdateCPU+rankings.EntriesPerSecond*rankEntryCPU+(updates.MessagesPerSecond+rankings.MessagesPerSecond)*messageCPU)
+	add(Intake, m.Partitions, intakeBytes, m.EventIDBytes+m.IntakeBytes, rate*intakeEventCPU+updates.EntriesPerSecond*intakeUpdateCPU+updates.MessagesPerSecond*messageCPU)
+	add(Rank, shards, hopBytes, m.RankBytes, updates.EntriesPerSecond*rankUpdateCPU+rankings.EntriesPerSecond*rankEntryCPU+(updates.MessagesPerSecond+rankings.MessagesPerSecond)*messageCPU)
 	if len(s.Redis.Addresses) > 0 {
-		add(Leaderboard, lanes, hopBytes+m.ListBytes, rankings.EntriesPerSecond*boardEntryCPU+rankings.MessagesPerSecond*messageCPU)
+		add(Leaderboard, lanes, hopBytes, m.ListBytes, rankings.EntriesPerSecond*boardEntryCPU+rankings.MessagesPerSecond*messageCPU)
 	}
 	if len(s.ClickHouse.Addresses) > 0 {
 		rows := m.ClickHouse.InsertedRowsPerDay / secondsOfDay * m.Traffic.Peak
-		add(History, shards+lanes, historyBytes+m.ListBytes+m.RowBytes, rows*historyRowCPU+updates.EntriesPerSecond*historyUpdateCPU+(updates.MessagesPerSecond+rankings.MessagesPerSecond)*messageCPU)
+		add(History, shards+lanes, historyBytes, m.ListBytes+m.RowBytes, rows*historyRowCPU+updates.EntriesPerSecond*historyUpdateCPU+(updates.MessagesPerSecond+rankings.MessagesPerSecond)*messageCPU)
 	}
 	m.Shards = multiple(max(float64(m.RankCells)/shardCells, m.Handlers[1].Cores/shardCores), shardsAtOnce)
 }
@@ -131,10 +135,10 @@ func (c *Costs) Fleet(cores float64, memory int64) {
 	var busy, live float64
 	for _, h := range c.Handlers {
 		busy += h.Cores
-		live += float64(h.LiveBytes)
+		live += float64(h.RSSBytes - processBytes)
 	}
 	room := float64(memory)*memoryUsed - processBytes
-	c.Processes = 1 + max(1, int(math.Ceil(busy/processorsUsed/cores)), int(math.Ceil(live*heapGrowth/max(1, room))))
+	c.Processes = 1 + max(1, int(math.Ceil(busy/processorsUsed/cores)), int(math.Ceil(live/max(1, room))))
 }
 
 // Cores is how many are busy at the peak, of all handlers.

@@ -71,8 +71,8 @@ func TestCostTopics(t *testing.T) {
 	near("updates' cells", c.Updates.EntriesPerSecond, 100*flushes)
 	near("updates' messages", c.Updates.MessagesPerSecond, 2*4*flushes)
 	near("dead letters", c.DeadLetters.EntriesPerSecond, 300)
-	near("bytes of dead letters", c.DeadLetters.BytesPerDay, day(100*(130+300)))
-	near("dead letters on disk", c.DeadLetters.DiskBytes, 3*day(100*(130+300)))
+	near("bytes of dead letters", c.DeadLetters.BytesPerDay, day(100*(130+400)))
+	near("dead letters on disk", c.DeadLetters.DiskBytes, 3*day(100*(130+400)))
 	near("source", c.Source.BytesPerDay, day(10_000*130))
 	near("entries of lists", c.Rankings.EntriesPerSecond, 4*flushes*25*(1-math.Exp(-30_000*0.99/4/4)))
 	if c.Handler(settings.Intake).Cores <= 0.03 || c.Handler("late").Cores != 0 {

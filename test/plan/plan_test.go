@@ -59,6 +59,9 @@ var share = flag.Float64("share", 1, "this share of the events")
 // within is how far off a plan may be.
 const within = 0.25
 
+// keptUp is which share of flushes must have come: where it is less, fewer bytes were sent than a machine sends that keeps up, and more memory was needed.
+const keptUp = 0.75
+
 // TestPlan: memory of each handler, bytes in each topic, in Redis and in ClickHouse are within a quarter of what the program takes, at two sizes. Processor time is
 // printed, not compared: it is the machine's.
 func TestPlan(t *testing.T) {
@@ -114,6 +117,9 @@ func compare(t *testing.T, s settings.Settings, sc scale, m measured, c settings
 			t.Errorf("%s: %s: planned %s, measured %s", sc.name, name, settings.ByteText(planned), settings.ByteText(measured))
 		}
 		out.AppendRow(table.Row{name, fmt.Sprintf("%.0f", planned), fmt.Sprintf("%.0f", measured), fmt.Sprintf("%.2f%s", ratio, mark)})
+	}
+	if flushes := m.messages[s.RankingsTopic()] / (c.Rankings.MessagesPerSecond * m.took.Seconds()); flushes < keptUp {
+		t.Errorf("%s: only %.0f %% of the flushes came in their time: this machine was too busy, and what follows says little. Try again, or with -args -share 0.2", sc.name, 100*flushes)
 	}
 	for _, h := range c.Handlers {
 		p := m.processes[h.Name]
