@@ -58,6 +58,15 @@ func newRun(w *world.World, name string, boards operators.Boards, lanes int, red
 	return r
 }
 
+// idleTimeout is how long a partition may be silent. A day, a year of a data set pass in seconds: a partition that the test is late to write
+// would be left behind by more than any window is kept for.
+func (w *run) idleTimeout() time.Duration {
+	if w.Settings.Pane >= time.Minute {
+		return time.Hour
+	}
+	return 2 * time.Second
+}
+
 // settings writes the file of settings, with more at its end.
 func (w *run) settings(more string) {
 	w.T.Helper()
@@ -68,7 +77,7 @@ kafka:
   bootstrap_servers: [%s]
   session_timeout: 6s
 source: {topic: %s, cluster: test, record_bytes_max: 1MiB}
-time: {pane: %v, out_of_orderness: %v, allowed_lateness: %v, max_ahead: %v, idle_timeout: 2s}
+time: {pane: %v, out_of_orderness: %v, allowed_lateness: %v, max_ahead: %v, idle_timeout: %v}
 dedup: {horizon: %v, segments: %d, records: %d}
 topics:
   replication_factor: 1
@@ -81,7 +90,7 @@ redis:
 flush: {updates: 50ms, rankings: 50ms, redis: 50ms}
 http: {address: "127.0.0.1:0"}
 boards:
-`, w.Program, strings.Join(w.Brokers, ", "), w.Topics.Events, s.Pane, s.OutOfOrderness, s.AllowedLateness, s.MaxAhead,
+`, w.Program, strings.Join(w.Brokers, ", "), w.Topics.Events, s.Pane, s.OutOfOrderness, s.AllowedLateness, s.MaxAhead, w.idleTimeout(),
 		s.DedupSegment*time.Duration(s.DedupSegments), s.DedupSegments, s.DedupRecords*8,
 		w.Shards, w.Config.Lanes, w.Topics.Letters, strings.Join(w.Config.Redis, ", "), w.Config.Prefix)
 	for _, board := range w.Config.Boards.Boards {
