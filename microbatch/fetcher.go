@@ -20,7 +20,7 @@ type fetcher struct {
 	listed *listed
 	ctx    context.Context //nolint:containedctx // until close
 	stop   context.CancelFunc
-	out    chan fetched // unbuffered: one fetch is read ahead in the client
+	out    chan fetched // unbuffered: one fetch is read ahead in the client, one waits here, and one is with the reader
 }
 
 // fetched is some records, in order, or why there are no more.

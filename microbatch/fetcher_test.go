@@ -238,8 +238,7 @@ func TestStartGone(t *testing.T) {
 	}
 	deleted.Store(true)
 	stopped(t, m)
-	var refused *microbatch.RefusedError
-	if !errors.As(m.Err(), &refused) {
+	if _, refused := errors.AsType[*microbatch.RefusedError](m.Err()); !refused {
 		t.Errorf("%v, want that it is refused", m.Err())
 	}
 	m.read(func() {

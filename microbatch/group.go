@@ -116,7 +116,10 @@ func (s session) ConsumeClaim(sess sarama.ConsumerGroupSession, from sarama.Cons
 		c.cancel(err)
 		s.forget(c)
 		s.logger.Error("can't read; will try again", err, watermill.LogFields{"partition": c.Partition, "after": s.config.RetryMax.String()})
-		s.pause(s.config.RetryMax)
+		select {
+		case <-time.After(s.config.RetryMax):
+		case <-sess.Context().Done():
+		}
 		return err
 	}
 	logger := s.logger.With(watermill.LogFields{"partition": c.Partition})

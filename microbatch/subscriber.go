@@ -31,7 +31,7 @@ type SubscriberConfig struct {
 	IsolationLevel     string        // isolation.level: read_committed or read_uncommitted
 	FetchMaxWait       time.Duration // fetch.max.wait.ms
 	FetchMinBytes      int           // fetch.min.bytes
-	FetchBytes         int           // max.partition.fetch.bytes: of one partition, in one fetch; one is read ahead
+	FetchBytes         int           // max.partition.fetch.bytes: of one partition, in one fetch; of each, three are in memory at most
 	DecompressedBytes  int           // a batch of records that becomes larger when it is decompressed was made to harm: HeaderTooLarge
 	CommitInterval     time.Duration // auto.commit.interval.ms: how often what handlers ask for is committed
 
@@ -67,7 +67,7 @@ func DefaultSubscriberConfig(c Connection, groupID string) SubscriberConfig {
 		FetchMaxWait:       100 * time.Millisecond,
 		FetchMinBytes:      1,
 		FetchBytes:         1 << 20,
-		DecompressedBytes:  256 << 20,
+		DecompressedBytes:  128 << 20,
 		CommitInterval:     time.Second,
 		BatchRecords:       4096,
 		BatchBytes:         1 << 20,

@@ -94,7 +94,7 @@ func parse(args []string, output io.Writer) (config, error) {
 		}
 	}
 	flags.Int64Var(&w.Events, "events", w.Events, "how many events, those that are sent again included")
-	flags.BoolVar(&c.warm, "warm-up", true, "have each engine run once before, which isn't counted: a broker that has just started compiles its own code while it serves the first one")
+	flags.BoolVar(&c.warm, "warm-up", true, "have each engine run twice before, which isn't counted: a broker that has just started compiles its own code while it serves the first one")
 	flags.IntVar(&c.runs, "runs", 3, "how often each engine runs; the median counts")
 	flags.Func("only", "only these `engines`, comma-separated: "+strings.Join(names(), ", ")+" (default: "+strings.Join(defaults(), ",")+")", list(&c.only))
 	flags.BoolVar(&peers, "peers", false, "all engines, where -only doesn't say which; the peers in Java are made by scripts/peers.sh")
@@ -142,6 +142,9 @@ func (c config) validate() error {
 	return errors.Join(errs...)
 }
 
+// warmUps is how many rounds aren't counted: the broker goes on compiling its own code for so long.
+const warmUps = 2
+
 // topic is the topic of the events.
 const topic = "events"
 
@@ -184,17 +187,21 @@ func run(ctx context.Context, c config, output io.Writer) (r report, err error) 
 	r = newReport(process.ThisMachine(ctx), c, engines)
 	first := 1
 	if c.warm {
-		first = 0
+		first = 1 - warmUps
 	}
 	for round := first; round <= c.runs; round++ {
 		for i, e := range engines {
-			progress.Printf("round %d of %d: %s", round, c.runs, e.Name())
+			if round > 0 {
+				progress.Printf("round %d of %d: %s", round, c.runs, e.Name())
+			} else {
+				progress.Printf("warming up: %s", e.Name())
+			}
 			result, err := b.Run(ctx, e)
 			if err != nil {
 				return r, err
 			}
 			progress.Printf("  %s", result)
-			if round == 0 { // in which the broker compiles what it does for them, on our cores
+			if round <= 0 { // in which the broker compiles what it does for them, on our cores
 				continue
 			}
 			r.Engines[i].Runs = append(r.Engines[i].Runs, result)

@@ -98,7 +98,7 @@ func TestDifferenceDeadJoiner(t *testing.T) {
 			ever = stays(t, brokers)
 		}
 		if !ever {
-			t.Error("a dead member is thrown out, as by a real broker: this test can go, and burials in test/chain")
+			t.Error("a dead member is thrown out, as by a real broker: this test can go, and burials in test/world")
 		}
 	})
 	t.Run("apache", func(t *testing.T) {
