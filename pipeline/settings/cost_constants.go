@@ -19,7 +19,7 @@ const (
 	entryBytes     = 50  // an entry of a list that is merged
 	listBytes      = 500 // ... and the list
 	leaderBytes    = 16  // an entry of a shard's list, of which there are up to 2 K
-	pendingBytes   = 700 // a row that waits for ClickHouse, or is on its way there, without its item
+	pendingBytes   = 850 // a row that waits for ClickHouse, or is on its way there, without its item
 	listsOnTheWay  = 3   // a list that is merged is held once for each shard, once merged, and so often on its way in and out
 
 	// What a handler holds without data, such as batches that are read ahead.
@@ -32,12 +32,12 @@ const (
 	heapGrowth   = 2.2
 
 	// Kafka, on disk and on the wire, with lz4.
-	updateBytes       = 4.0   // a cell in an update, without its item
+	updateBytes       = 5.0   // a cell in an update, without its item
 	updateItemShare   = 0.7   // of an item's bytes that are left
 	messageBytes      = 190.0 // a message of updates or rankings, without what it holds
 	rankingListBytes  = 40.0  // a list in rankings, without its entries
 	rankingEntryBytes = 5.0   // an entry, without its item
-	rankingItemShare  = 0.5   // of an item's bytes that are left. An item that is in many lists of a message is there once, so it can be less
+	rankingItemShare  = 0.45  // of an item's bytes that are left. An item that is in many lists of a message is there once, so it can be less
 	deadLetterBytes   = 400.0 // a dead letter, besides the record that it holds
 
 	// Redis 7, with INFO memory.
@@ -58,15 +58,15 @@ const (
 	insertedRowSent = 60.0      // bytes of a row on its way
 
 	// Processor time, in millionths of a second. Of intake and rank, make bench says what they come to together for an event (2.0, when it reads as fast as it can).
-	intakeEventCPU   = 1.0  // an event
+	intakeEventCPU   = 1.6  // an event
 	intakeUpdateCPU  = 0.4  // a cell that it sends
-	rankUpdateCPU    = 1.0  // a cell that rank takes in
+	rankUpdateCPU    = 2.0  // a cell that rank takes in
 	rankEntryCPU     = 0.15 // an entry of a list that it sends
-	boardEntryCPU    = 0.5  // an entry of a shard's list, merged and written
-	historyUpdateCPU = 0.5  // a cell that history reads
-	historyRowCPU    = 3.0  // a row that it writes
+	boardEntryCPU    = 1.0  // an entry of a shard's list, merged and written
+	historyUpdateCPU = 0.5  // a cell, or an entry of a list, that history reads
+	historyRowCPU    = 1.0  // a row that it writes
 	messageCPU       = 40.0 // a message sent or received
-	readingCPU       = 5000 // a second of a partition that is read as it fills
+	readingCPU       = 8000 // a second of a partition that is read as it fills
 )
 
 // What is not measured, but chosen.

@@ -64,7 +64,7 @@ func coresBy(handler string) string {
 	case Leaderboard:
 		return fmt.Sprintf("%.1f µs an entry of a list, %.0f a message", boardEntryCPU, messageCPU)
 	}
-	return fmt.Sprintf("%.1f µs a row, %.1f a cell read, %.0f a message", historyRowCPU, historyUpdateCPU, messageCPU)
+	return fmt.Sprintf("%.1f µs a row, %.1f a cell or an entry read, %.0f a message", historyRowCPU, historyUpdateCPU, messageCPU)
 }
 
 func (c *Costs) topicFigures(s Settings) []Figure {

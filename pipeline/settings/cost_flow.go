@@ -125,7 +125,7 @@ func (m *model) handlers(s Settings) {
 	}
 	if len(s.ClickHouse.Addresses) > 0 {
 		rows := m.ClickHouse.InsertedRowsPerDay / secondsOfDay * m.Traffic.Peak
-		add(History, shards+lanes, historyBytes, m.ListBytes+m.RowBytes, rows*historyRowCPU+updates.EntriesPerSecond*historyUpdateCPU+(updates.MessagesPerSecond+rankings.MessagesPerSecond)*messageCPU)
+		add(History, shards+lanes, historyBytes, m.ListBytes+m.RowBytes, rows*historyRowCPU+(updates.EntriesPerSecond+rankings.EntriesPerSecond)*historyUpdateCPU+(updates.MessagesPerSecond+rankings.MessagesPerSecond)*messageCPU)
 	}
 	m.Shards = multiple(max(float64(m.RankCells)/shardCells, m.Handlers[1].Cores/shardCores), shardsAtOnce)
 }
