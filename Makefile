@@ -108,6 +108,10 @@ e2e: deps ## Run the built program, as several processes, against real servers a
 	$(STAGE) 'end to end' go test -tags e2e -count=1 -timeout 30m ./test/e2e ./test/security
 	$(STAGE) 'end to end: benchmarks and soak' go test -tags e2e -count=1 -p 1 -timeout 10m -run 'TestRun|TestSoak' ./bench/compare ./bench/soak
 
+.PHONY: plan-check
+plan-check: deps ## Compare what 'millrank plan' says with two measured runs, for a quiet machine: 90 seconds
+	$(STAGE) 'plan' go test -tags e2e -count=1 -timeout 10m -v -run TestPlan ./test/plan
+
 .PHONY: deploy-check
 deploy-check: ## Check what is in deployments: compose, image, Helm chart, alerts, dashboard; the first time it builds their tools, 5 minutes
 	@scripts/deps.sh go
