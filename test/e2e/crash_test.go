@@ -93,7 +93,10 @@ func TestTerminated(t *testing.T) {
 	p := w.start()
 	w.awaitMembers(1)
 	interrupted := 0
-	w.Chaos(rng, w.LiveLogs(rng.Uint64(), 10_000), 6, func(int) {
+	const steps = 6
+	stopped := false
+	w.Chaos(rng, w.LiveLogs(rng.Uint64(), 10_000), steps, func(step int) {
+		p.Signal(syscall.SIGCONT)
 		if rng.IntN(2) == 0 {
 			w.AwaitProgress(w.Processed() + rng.Int64N(max(1, w.Total()-w.Processed())))
 		}
@@ -107,12 +110,15 @@ func TestTerminated(t *testing.T) {
 		w.CheckDurable()
 		got := w.Receive()
 		for p, c := range w.Commits() {
-			if c.Offset >= 0 && got.AsOf[p] > c.Through {
+			if !stopped && c.Offset >= 0 && got.AsOf[p] > c.Through { // who was stopped may have half a second too little for the last commit
 				t.Errorf("partition %d: published as of %d, but committed through %d", p, got.AsOf[p], c.Through)
 			}
 		}
 		p = w.start()
 		w.awaitMembers(1)
+		if stopped = step%2 == 0 && step < steps-1; stopped {
+			p.Signal(syscall.SIGSTOP) // what is produced next waits for it, so that it surely has work when it is told to end
+		}
 	})
 	w.finish(true)
 	if t.Logf("%d times it was interrupted", interrupted); interrupted == 0 {
