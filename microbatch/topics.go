@@ -27,6 +27,7 @@ type Topic struct {
 	Name              string
 	Existing          bool              // it is not to be created, since others decide how
 	Partitions        int               // exactly so many
+	PartitionsIfNew   bool              // Partitions are for creating it; who has it already may have another number
 	ReplicationFactor int               // replication.factor at least; a topic without is created with the brokers' default
 	Retention         time.Duration     // retention.ms when it is created; a topic without gets RetentionMin, or else the brokers' default
 	RetentionMin      time.Duration     // retention.ms at least

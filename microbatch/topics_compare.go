@@ -85,7 +85,7 @@ func (k tools) compare(t Topic, found TopicInfo) ([]Difference, []Warning) {
 
 func (c *comparison) partitions() {
 	t := c.topic
-	if want, is := t.Partitions, c.found.Partitions; want > 0 && is != want {
+	if want, is := t.Partitions, c.found.Partitions; want > 0 && is != want && !t.PartitionsIfNew {
 		mend := "another name for the topic, or the number that it has in the settings: partitions can't be taken away"
 		if is < want {
 			mend = fmt.Sprintf("kafka-topics.sh %s --alter --topic %s --partitions %d while it is empty; else another name, or the number that it has in the settings: records would be in the wrong partition", c.options, t.Name, want)

@@ -122,6 +122,22 @@ topic updates: message.timestamp.after.max.ms is not known to the broker: a prod
 	}
 }
 
+// A number of partitions that is for creation only: a topic that is there keeps its own.
+func TestEnsureTopicsPartitionsIfNew(t *testing.T) {
+	cluster := fakeKafka(t, 1, kfake.NumBrokers(3))
+	topic := wanted()
+	topic.PartitionsIfNew = true
+	for range 2 {
+		if _, err := microbatch.EnsureTopics(t.Context(), reach(cluster), topic); err != nil {
+			t.Fatal(err)
+		}
+		topic.Partitions++
+	}
+	if info, err := microbatch.Describe(t.Context(), reach(cluster), topic.Name); err != nil || info.Partitions != wanted().Partitions {
+		t.Errorf("%d partitions, want %d; %v", info.Partitions, wanted().Partitions, err)
+	}
+}
+
 // Processes that start together create what is missing together.
 func TestEnsureTopicsTogether(t *testing.T) {
 	cluster := fakeKafka(t, 1, kfake.NumBrokers(3))

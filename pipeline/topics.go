@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -25,16 +24,7 @@ func EnsureTopics(ctx context.Context, s settings.Settings) ([]microbatch.Warnin
 
 func ensureTopics(ctx context.Context, s settings.Settings) (topicsFound, error) {
 	connection := s.Connection()
-	topics := Topics(s)
-	_, err := microbatch.Describe(ctx, connection, s.DeadLettersTopic())
-	switch {
-	case err == nil: // other generations may have made it, with another number of partitions
-		topics[len(topics)-1].Existing = true
-		topics[len(topics)-1].Partitions = 0
-	case !errors.Is(err, microbatch.ErrNoTopic):
-		return topicsFound{}, err
-	}
-	warnings, err := microbatch.EnsureTopics(ctx, connection, topics...)
+	warnings, err := microbatch.EnsureTopics(ctx, connection, Topics(s)...)
 	if err != nil {
 		return topicsFound{warnings: warnings}, err
 	}
@@ -52,6 +42,7 @@ func Topics(s settings.Settings) []microbatch.Topic {
 	letters := microbatch.Topic{
 		Name: s.DeadLettersTopic(), Partitions: t.DeadLetters.Partitions, ReplicationFactor: replicas, Retention: t.DeadLetters.Retention.Std(),
 		CleanupPolicy: "delete", MaxMessageBytes: int(t.DeadLetters.MaxMessageBytes),
+		PartitionsIfNew: true, // other generations may have made it
 	}
 	return []microbatch.Topic{
 		{Name: s.Source.Topic, Existing: true, Retention: max(sourceRetention, s.Replays()), RetentionMin: s.Replays(), CleanupPolicy: "delete", TimestampAfterMax: s.Time.MaxAhead.Std()},
