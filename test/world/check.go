@@ -42,15 +42,19 @@ func (w *World) ReadAll(topic string, partitions int) [][]*kgo.Record {
 	list := make([][]*kgo.Record, partitions)
 	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
-	ends, err := w.Admin.ListCommittedOffsets(ctx, topic)
-	if err != nil {
-		w.T.Fatal(err)
-	}
-	left := map[int32]int64{}
-	ends.Each(func(o kadm.ListedOffset) {
-		if o.Offset > 0 {
-			left[o.Partition] = o.Offset
+	var left map[int32]int64
+	w.Eventually("the ends of "+topic+" are known", func() bool {
+		ends, err := w.Admin.ListCommittedOffsets(ctx, topic)
+		if err != nil || ends.Error() != nil { // leaders may be moving
+			return false
 		}
+		left = map[int32]int64{}
+		ends.Each(func(o kadm.ListedOffset) {
+			if o.Offset > 0 {
+				left[o.Partition] = o.Offset
+			}
+		})
+		return true
 	})
 	if len(left) == 0 {
 		return list
