@@ -13,15 +13,7 @@ import (
 	"github.com/millrank/millrank/bench/internal/trial"
 )
 
-func TestMain(m *testing.M) {
-	if played, err := process.Play(trial.Parts()); played { // as main does
-		if err != nil {
-			panic(err)
-		}
-		return
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { process.Tests(m, trial.Parts()) }
 
 // TestRun has the bound and the built program do a small job on a real Kafka, once.
 func TestRun(t *testing.T) {

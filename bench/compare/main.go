@@ -13,11 +13,9 @@ import (
 	"io"
 	"log"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/millrank/millrank/bench/internal/process"
@@ -39,25 +37,7 @@ type config struct {
 	json     bool
 }
 
-func main() {
-	err := play()
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		os.Exit(2)
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "compare:", err)
-		os.Exit(1)
-	}
-}
-
-func play() error {
-	if played, err := process.Play(trial.Parts()); played {
-		return err
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	return start(ctx, os.Args[1:], os.Stdout, os.Stderr)
-}
+func main() { process.Main("compare", trial.Parts(), start) }
 
 // start runs the program: results go to out and into files, what it is doing goes to progress.
 func start(ctx context.Context, args []string, out, progress io.Writer) error {

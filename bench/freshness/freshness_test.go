@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"io"
 	"math"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -16,15 +15,7 @@ import (
 	"github.com/millrank/millrank/operators"
 )
 
-func TestMain(m *testing.M) {
-	if played, err := process.Play(parts()); played { // as main does
-		if err != nil {
-			panic(err)
-		}
-		return
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { process.Tests(m, parts()) }
 
 // TestRun has the whole program measure for a second, at a low rate.
 func TestRun(t *testing.T) {

@@ -22,10 +22,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/millrank/millrank/bench/internal/process"
@@ -55,25 +52,7 @@ type config struct {
 // loadPart is the part of the load's process.
 const loadPart = "load"
 
-func main() {
-	err := play()
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		os.Exit(2)
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "freshness:", err)
-		os.Exit(1)
-	}
-}
-
-func play() error {
-	if played, err := process.Play(parts()); played {
-		return err
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	return start(ctx, os.Args[1:], os.Stdout, os.Stderr)
-}
+func main() { process.Main("freshness", parts(), start) }
 
 // parts are what other processes do for this one.
 func parts() map[string]process.Part { return map[string]process.Part{loadPart: playLoad} }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"io"
 	"math"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -13,15 +12,7 @@ import (
 	"github.com/millrank/millrank/bench/internal/process"
 )
 
-func TestMain(m *testing.M) {
-	if played, err := process.Play(nil); played { // as main does
-		if err != nil {
-			panic(err)
-		}
-		return
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { process.Tests(m, nil) }
 
 func TestEvents(t *testing.T) {
 	c, err := parse([]string{"-duplicates", "0.1"}, io.Discard)

@@ -16,11 +16,8 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"os"
-	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/millrank/millrank/bench/internal/process"
 )
@@ -40,25 +37,7 @@ type config struct {
 	json        bool
 }
 
-func main() {
-	if played, err := process.Play(nil); played {
-		if err != nil {
-			fmt.Fprintln(os.Stderr, "intake:", err)
-			os.Exit(1)
-		}
-		return
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := start(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		os.Exit(2)
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "intake:", err)
-		os.Exit(1)
-	}
-}
+func main() { process.Main("intake", nil, start) }
 
 // start runs the program: results go to out, what it is doing goes to progress.
 func start(ctx context.Context, args []string, out, progress io.Writer) error {

@@ -8,7 +8,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -22,16 +21,7 @@ import (
 	"github.com/millrank/millrank/bench/internal/process"
 )
 
-func main() {
-	err := play()
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		os.Exit(2)
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "soak:", err)
-		os.Exit(1)
-	}
-}
+func main() { process.Exit("soak", play()) }
 
 func parts() map[string]process.Part { return map[string]process.Part{clickhousePart: playClickHouse} }
 

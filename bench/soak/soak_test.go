@@ -16,15 +16,7 @@ import (
 	"github.com/millrank/millrank/internal/testserver"
 )
 
-func TestMain(m *testing.M) {
-	if played, err := process.Play(parts()); played { // as main does
-		if err != nil {
-			panic(err)
-		}
-		return
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { process.Tests(m, parts()) }
 
 // TestSoak: the whole of it, for half a minute, with a process killed and Redis emptied. All is exact, and the report says so.
 func TestSoak(t *testing.T) {

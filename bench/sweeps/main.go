@@ -13,11 +13,9 @@ import (
 	"io"
 	"log"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/millrank/millrank/bench/internal/process"
@@ -36,25 +34,7 @@ type config struct {
 	json      bool
 }
 
-func main() {
-	err := play()
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		os.Exit(2)
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "sweeps:", err)
-		os.Exit(1)
-	}
-}
-
-func play() error {
-	if played, err := process.Play(trial.Parts()); played {
-		return err
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	return start(ctx, os.Args[1:], os.Stdout, os.Stderr)
-}
+func main() { process.Main("sweeps", trial.Parts(), start) }
 
 func start(ctx context.Context, args []string, out, progress io.Writer) error {
 	c, err := parse(args, progress)

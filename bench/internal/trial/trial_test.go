@@ -2,7 +2,6 @@ package trial
 
 import (
 	"log"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -11,15 +10,7 @@ import (
 	"github.com/millrank/millrank/bench/internal/workload"
 )
 
-func TestMain(m *testing.M) {
-	if played, err := process.Play(Parts()); played { // as a program's main does
-		if err != nil {
-			panic(err)
-		}
-		return
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { process.Tests(m, Parts()) }
 
 // TestBound has the bound do the job on the embedded Kafka; then the same against an oracle that wants something else.
 func TestBound(t *testing.T) {
