@@ -149,18 +149,3 @@ func (w *Boards) interim(want Answers) (list []string) {
 	}
 	return list
 }
-
-// EventuallyOr is eventually that says why not.
-func (w *World) EventuallyOr(what string, holds func() bool, why func() string) {
-	w.T.Helper()
-	ticker := time.NewTicker(20 * time.Millisecond)
-	defer ticker.Stop()
-	deadline := time.After(Patience)
-	for !holds() {
-		select {
-		case <-ticker.C:
-		case <-deadline:
-			w.T.Fatalf("it took more than %v until %s:\n%s", Patience, what, why())
-		}
-	}
-}

@@ -195,6 +195,14 @@ func (w *World) Total() (n int64) {
 // Eventually waits until a condition holds.
 func (w *World) Eventually(what string, holds func() bool) {
 	w.T.Helper()
+	w.EventuallyOr(what, holds, func() string {
+		return fmt.Sprintf("commits %+v, last offsets of %d records", w.Commits(), w.Total())
+	})
+}
+
+// EventuallyOr is Eventually that says itself why the condition doesn't hold.
+func (w *World) EventuallyOr(what string, holds func() bool, why func() string) {
+	w.T.Helper()
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
 	deadline := time.After(Patience)
@@ -202,7 +210,7 @@ func (w *World) Eventually(what string, holds func() bool) {
 		select {
 		case <-ticker.C:
 		case <-deadline:
-			w.T.Fatalf("it took more than %v until %s; commits %+v, last offsets of %d records", Patience, what, w.Commits(), w.Total())
+			w.T.Fatalf("it took more than %v until %s:\n%s", Patience, what, why())
 		}
 	}
 }
