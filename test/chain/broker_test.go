@@ -11,7 +11,6 @@ import (
 	"github.com/millrank/millrank/test/world"
 
 	"github.com/ThreeDotsLabs/watermill/message"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -63,19 +62,7 @@ func TestCommitRefused(t *testing.T) {
 			if anew() {
 				return nil, nil, false
 			}
-			commit := request.(*kmsg.OffsetCommitRequest)
-			answer := commit.ResponseKind().(*kmsg.OffsetCommitResponse)
-			for _, topic := range commit.Topics {
-				t := kmsg.NewOffsetCommitResponseTopic()
-				t.Topic = topic.Topic
-				for _, partition := range topic.Partitions {
-					p := kmsg.NewOffsetCommitResponseTopicPartition()
-					p.Partition, p.ErrorCode = partition.Partition, kerr.IllegalGeneration.Code
-					t.Partitions = append(t.Partitions, p)
-				}
-				answer.Topics = append(answer.Topics, t)
-			}
-			return answer, nil, true
+			return world.RefuseCommit(request.(*kmsg.OffsetCommitRequest)), nil, true
 		})
 		cluster.ControlKey(int16(kmsg.JoinGroup), func(kmsg.Request) (kmsg.Response, error, bool) {
 			cluster.KeepControl()

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -88,18 +87,7 @@ func TestCommitRefused(t *testing.T) {
 			return nil, nil, false
 		}
 		refused[commit.Group]++
-		answer := commit.ResponseKind().(*kmsg.OffsetCommitResponse)
-		for _, topic := range commit.Topics {
-			t := kmsg.NewOffsetCommitResponseTopic()
-			t.Topic, t.TopicID = topic.Topic, topic.TopicID
-			for _, partition := range topic.Partitions {
-				p := kmsg.NewOffsetCommitResponseTopicPartition()
-				p.Partition, p.ErrorCode = partition.Partition, kerr.IllegalGeneration.Code
-				t.Partitions = append(t.Partitions, p)
-			}
-			answer.Topics = append(answer.Topics, t)
-		}
-		return answer, nil, true
+		return world.RefuseCommit(commit), nil, true
 	})
 	kafka.Cluster().ControlKey(int16(kmsg.JoinGroup), func(request kmsg.Request) (kmsg.Response, error, bool) {
 		kafka.Cluster().KeepControl()

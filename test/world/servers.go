@@ -3,6 +3,9 @@ package world
 import (
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"github.com/millrank/millrank/internal/embedded"
 )
 
@@ -26,4 +29,20 @@ func MiniRedis(t testing.TB) string {
 	}
 	t.Cleanup(s.Close)
 	return s.Addr()
+}
+
+// RefuseCommit answers a commit as a broker does whose group has gone on without the member: IllegalGeneration, for each partition.
+func RefuseCommit(commit *kmsg.OffsetCommitRequest) kmsg.Response {
+	answer := commit.ResponseKind().(*kmsg.OffsetCommitResponse)
+	for _, topic := range commit.Topics {
+		t := kmsg.NewOffsetCommitResponseTopic()
+		t.Topic, t.TopicID = topic.Topic, topic.TopicID
+		for _, partition := range topic.Partitions {
+			p := kmsg.NewOffsetCommitResponseTopicPartition()
+			p.Partition, p.ErrorCode = partition.Partition, kerr.IllegalGeneration.Code
+			t.Partitions = append(t.Partitions, p)
+		}
+		answer.Topics = append(answer.Topics, t)
+	}
+	return answer
 }
