@@ -3,6 +3,9 @@ package pipeline
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
 	"net/http"
 	"net/http/pprof"
 	"path"
@@ -25,6 +28,40 @@ type server struct {
 	ended chan struct{}
 }
 
+// serve starts the HTTP server, if there is to be one.
+func serve(ctx context.Context, s settings.Settings, o Options, metrics http.Handler) (*server, error) {
+	w := &server{settings: s, options: o, started: begun(), stopping: ctx, metrics: metrics}
+	if s.HTTP.Address == "" {
+		return w, nil
+	}
+	encryption, err := s.HTTP.TLS.Server()
+	if err != nil {
+		return nil, fmt.Errorf("the HTTP server's encryption: %w", err)
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.HTTP.Address)
+	if err != nil {
+		return nil, fmt.Errorf("http.address %s: %w; give another one, such as :8081, or an empty text for no server", s.HTTP.Address, err)
+	}
+	w.http = &http.Server{
+		Handler: w, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10,
+		TLSConfig: encryption, Protocols: new(http.Protocols), ErrorLog: errorLog(o.Logger),
+	}
+	w.http.Protocols.SetHTTP1(true)
+	w.ended = make(chan struct{})
+	go func() {
+		defer close(w.ended)
+		serve := w.http.Serve
+		if encryption != nil {
+			serve = func(l net.Listener) error { return w.http.ServeTLS(l, "", "") }
+		}
+		if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			o.Logger.Error("HTTP server", "err", err)
+		}
+	}()
+	o.Logger.Info("HTTP server", "address", listener.Addr().String(), "scheme", s.HTTP.Scheme())
+	return w, nil
+}
+
 // close ends the server.
 func (w *server) close() {
 	if w.http == nil {
@@ -45,10 +82,16 @@ func (w *server) close() {
 //	/status  how far each partition is
 //	/metrics for Prometheus
 //	/debug/pprof/  Go's profiles, where http.profiles allows it
+//
+// Where http.tls.client_ca_file is given, who has shown no certificate gets the first two only: what probes ask for.
 func (w *server) ServeHTTP(to http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		to.Header().Set("Allow", "GET, HEAD")
 		answer(to, http.StatusMethodNotAllowed, map[string]string{"error": "only GET and HEAD"})
+		return
+	}
+	if r.URL.Path != "/livez" && r.URL.Path != "/readyz" && !w.known(r) {
+		answer(to, http.StatusForbidden, map[string]string{"error": "show a certificate of an authority in http.tls.client_ca_file; without one there are only /livez and /readyz"})
 		return
 	}
 	p := w.pipeline.Load()

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
@@ -120,26 +118,4 @@ func (p *Pipeline) failure() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// serve starts the HTTP server, if there is to be one.
-func serve(ctx context.Context, s settings.Settings, o Options, metrics http.Handler) (*server, error) {
-	w := &server{settings: s, options: o, started: begun(), stopping: ctx, metrics: metrics}
-	if s.HTTP.Address == "" {
-		return w, nil
-	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.HTTP.Address)
-	if err != nil {
-		return nil, fmt.Errorf("http.address %s: %w; give another one, such as :8081, or an empty text for no server", s.HTTP.Address, err)
-	}
-	w.http = &http.Server{Handler: w, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10}
-	w.ended = make(chan struct{})
-	go func() {
-		defer close(w.ended)
-		if err := w.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			o.Logger.Error("HTTP server", "err", err)
-		}
-	}()
-	o.Logger.Info("HTTP server", "address", listener.Addr().String())
-	return w, nil
 }

@@ -25,7 +25,8 @@ func (a *app) healthCommand() *cobra.Command {
 		Long: `Asks the process on this machine, at the port of http.address, for /readyz: exit code 0 if all its handlers run and have caught up with what they had done
 before, else 1, and why. With --live it asks for /livez: whether the process answers at all.
 
-It is for health checks of containers, whose image holds nothing else that could ask.`,
+It is for health checks of containers, whose image holds nothing else that could ask. Where http.tls.certificate_file is given it asks by https, and trusts the
+process that shows this certificate.`,
 		Example: `  millrank health
   millrank health --live --set http.address=:8081`,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -39,7 +40,7 @@ It is for health checks of containers, whose image holds nothing else that could
 			}
 			ctx, cancel := context.WithTimeout(c.Context(), timeout)
 			defer cancel()
-			return a.health(ctx, address, live)
+			return a.health(ctx, s.HTTP, address, live)
 		},
 	}
 	c.Flags().BoolVar(&live, "live", false, "ask for /livez")
@@ -62,16 +63,23 @@ func ownAddress(s settings.Settings) (string, error) {
 	return net.JoinHostPort(host, port), nil
 }
 
-func (a *app) health(ctx context.Context, address string, live bool) error {
+func (a *app) health(ctx context.Context, server settings.HTTP, address string, live bool) error {
 	path := "/readyz"
 	if live {
 		path = "/livez"
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, http.NoBody)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, server.Scheme()+"://"+address+path, http.NoBody)
 	if err != nil {
 		return usage(fmt.Errorf("http.address %s: %w", address, err))
 	}
-	response, err := http.DefaultClient.Do(request)
+	client, err := server.TLS.Client(false)
+	if err != nil {
+		return usage(err)
+	}
+	response, err := client.Do(request)
+	if why := settings.HTTPRefused(err); why != "" {
+		return fmt.Errorf("no answer from %s: %w; %s", address, err, why)
+	}
 	if err != nil {
 		return fmt.Errorf("no answer from %s: %w; is 'millrank run' running, with the same http.address?", address, err)
 	}
@@ -83,6 +91,9 @@ func (a *app) health(ctx context.Context, address string, live bool) error {
 	if response.StatusCode == http.StatusOK {
 		_, err = fmt.Fprintln(a.out, "ok")
 		return err
+	}
+	if response.StatusCode == http.StatusBadRequest && server.Scheme() == "http" {
+		return fmt.Errorf("%s answers %s: %s; %s", address, response.Status, strings.TrimSpace(string(body)), settings.HTTPEncrypts)
 	}
 	return fmt.Errorf("not ready: %s", whyNot(response.Status, body))
 }

@@ -31,7 +31,8 @@ Which partition holds time back: windows become final when the least watermark o
 heard from holds all back. This command sees what the ranking sees: the newest flush of each partition in the topic of updates.
 
 All of that is in Kafka, so it works from anywhere. Only what became of records (counted, duplicate, late, future, malformed) is asked of the processes, at
-their HTTP server: by default at the hosts of the groups' members, at the port of http.address. Those that don't answer are named, and no error.
+their HTTP server: by default at the hosts of the groups' members, at the port of http.address, by https where http.tls.certificate_file is given, which is
+then shown as a client's certificate, too. Those that don't answer are named, and no error.
 
 The exit code is 0 whatever is found, and 1 if it can't be found out. Programs look at verdict.ok of --json.`,
 		Example: `  millrank status

@@ -1,4 +1,5 @@
-// Package clienttls gives a client's encryption: from files that may change while the process runs, and what to mend where a handshake fails.
+// Package clienttls gives encryption from files that may change while the process runs: a client's, and what to mend where its handshake fails; and that of the
+// process's own HTTP server, which those clients ask who share its certificate.
 package clienttls
 
 import (
@@ -29,14 +30,8 @@ func (f Files) Config() (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: f.ServerName}
 	var errs []error
 	if f.Authority != "" {
-		text, err := os.ReadFile(f.Authority)
-		config.RootCAs = x509.NewCertPool()
-		switch {
-		case err != nil:
-			errs = append(errs, fmt.Errorf("%s: %w", f.Names.Authority, err))
-		case !config.RootCAs.AppendCertsFromPEM(text):
-			errs = append(errs, fmt.Errorf("%s: %s holds no certificate in PEM format", f.Names.Authority, f.Authority))
-		}
+		pool, err := poolOf(f.Names.Authority, f.Authority)
+		config.RootCAs, errs = pool, append(errs, err)
 	}
 	switch {
 	case f.Certificate == "" && f.Key == "":
@@ -46,15 +41,34 @@ func (f Files) Config() (*tls.Config, error) {
 		errs = append(errs, fmt.Errorf("%s: missing; %s is given", f.Names.Key, f.Names.Certificate))
 	default:
 		p := &pair{files: f}
-		if err := p.read(); err != nil {
-			errs = append(errs, fmt.Errorf("%s %s, %s %s: %w; both are PEM, the key is not encrypted", f.Names.Certificate, f.Certificate, f.Names.Key, f.Key, err))
-		}
+		errs = append(errs, wrongPair(p.read(), f.Names.Certificate, f.Certificate, f.Names.Key, f.Key))
 		config.GetClientCertificate = p.get
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	return config, nil
+}
+
+// poolOf returns the authorities in a file; name is the setting's.
+func poolOf(name, file string) (*x509.CertPool, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s: %s holds no certificate in PEM format", name, file)
+	}
+	return pool, nil
+}
+
+// wrongPair says which settings an error of a certificate and its key is about.
+func wrongPair(err error, certificateName, certificate, keyName, key string) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s %s, %s %s: %w; both are PEM, the key is not encrypted", certificateName, certificate, keyName, key, err)
 }
 
 // pair is our certificate and its key.

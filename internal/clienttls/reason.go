@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"net"
+	"net/http"
 	"strings"
 )
 
@@ -35,7 +36,7 @@ func ReasonOf(err error) Reason {
 		}
 		return Untrusted
 	}
-	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok || errors.Is(err, http.ErrSchemeMismatch) {
 		return NotTLS
 	}
 	// What a server says that ends a handshake has no type of its own. OpenSSL reports a certificate of an unknown authority now and then as one whose

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/millrank/millrank/pipeline/settings"
 )
 
 // askMax is how long a process may take to answer; answerMax, how long an answer may be.
@@ -28,10 +30,15 @@ func (r *Reader) ask(ctx context.Context, st *State) {
 	if why != "" {
 		st.Unreachable = append(st.Unreachable, why)
 	}
+	client, err := r.settings.HTTP.TLS.Client(true)
+	if err != nil {
+		st.Unreachable = append(st.Unreachable, err.Error())
+		return
+	}
 	answers, errs := make([]Process, len(addresses)), make([]error, len(addresses))
 	var asking sync.WaitGroup
 	for i, address := range addresses {
-		asking.Go(func() { answers[i], errs[i] = fetch(ctx, address) })
+		asking.Go(func() { answers[i], errs[i] = fetch(ctx, client, address) })
 	}
 	asking.Wait()
 	for i, p := range answers {
@@ -68,7 +75,7 @@ func (r *Reader) addresses(st *State) (urls []string, why string) {
 	}
 	for _, g := range st.Groups {
 		for _, m := range g.Members {
-			if u := "http://" + net.JoinHostPort(m.Host, port); m.Host != "" && !slices.Contains(urls, u) {
+			if u := r.settings.HTTP.Scheme() + "://" + net.JoinHostPort(m.Host, port); m.Host != "" && !slices.Contains(urls, u) {
 				urls = append(urls, u)
 			}
 		}
@@ -78,7 +85,7 @@ func (r *Reader) addresses(st *State) (urls []string, why string) {
 }
 
 // fetch asks one process.
-func fetch(ctx context.Context, address string) (Process, error) {
+func fetch(ctx context.Context, client *http.Client, address string) (Process, error) {
 	ctx, cancel := context.WithTimeout(ctx, askMax)
 	defer cancel()
 	var p Process
@@ -86,15 +93,23 @@ func fetch(ctx context.Context, address string) (Process, error) {
 	if err != nil {
 		return p, fmt.Errorf("no URL: %w", err)
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		if e := (*url.Error)(nil); errors.As(err, &e) {
 			err = e.Err // it says the URL itself
 		}
+		if why := settings.HTTPRefused(err); why != "" {
+			return p, fmt.Errorf("no answer: %w; %s", err, why)
+		}
 		return p, fmt.Errorf("no answer: %w", err)
 	}
 	defer func() { _ = response.Body.Close() }() // it was only read
-	if response.StatusCode != http.StatusOK {
+	switch {
+	case response.StatusCode == http.StatusBadRequest && request.URL.Scheme == "http":
+		return p, fmt.Errorf("it answers %s; %s", response.Status, settings.HTTPEncrypts)
+	case response.StatusCode == http.StatusForbidden:
+		return p, fmt.Errorf("it answers %s; give a certificate that it knows, and its key, as http.tls.certificate_file and http.tls.key_file", response.Status)
+	case response.StatusCode != http.StatusOK:
 		return p, fmt.Errorf("it answers %s", response.Status)
 	}
 	if err := json.NewDecoder(io.LimitReader(response.Body, answerMax)).Decode(&p); err != nil {

@@ -21,6 +21,7 @@ func (c *checker) together() {
 	c.kafka()
 	c.redis()
 	c.clickhouse()
+	c.http()
 	c.handlers()
 }
 

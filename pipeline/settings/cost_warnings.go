@@ -32,6 +32,7 @@ func (s Settings) openFiles() []string {
 		{"kafka.sasl_password_file", s.Kafka.SASLPasswordFile}, {"kafka.ssl_key_location", s.Kafka.SSLKeyLocation},
 		{"redis.password_file", s.Redis.PasswordFile}, {"redis.sentinel_password_file", s.Redis.SentinelPasswordFile}, {"redis.tls.key_file", s.Redis.TLS.KeyFile},
 		{"clickhouse.password_file", s.ClickHouse.PasswordFile}, {"clickhouse.tls.key_file", s.ClickHouse.TLS.KeyFile},
+		{"http.tls.key_file", s.HTTP.TLS.KeyFile},
 	} {
 		if f.name == "" {
 			continue

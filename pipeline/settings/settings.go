@@ -209,8 +209,17 @@ type Limits struct {
 
 // HTTP is the process's own server.
 type HTTP struct {
-	Address  string `yaml:"address" validate:"omitempty,listen" doc:"Where it listens, host:port. Empty: no server"`
-	Profiles bool   `yaml:"profiles" doc:"Whether /debug/pprof/ answers, for 'go tool pprof'. A profile shows how the process works: leave it off where others can reach the address"`
+	Address  string  `yaml:"address" validate:"omitempty,listen" doc:"Where it listens, host:port. Empty: no server"`
+	Profiles bool    `yaml:"profiles" doc:"Whether /debug/pprof/ answers, for 'go tool pprof'. A profile shows how the process works: leave it off where others can reach the address"`
+	TLS      HTTPTLS `yaml:"tls" doc:"Encryption, and who may ask"`
+}
+
+// HTTPTLS is how the process's own server encrypts, and whom it lets in.
+type HTTPTLS struct {
+	CertificateFile string `yaml:"certificate_file" validate:"omitempty,file" doc:"PEM file of the server's certificate, and those between it and its authority. Empty: no encryption"`
+	KeyFile         string `yaml:"key_file" validate:"omitempty,file" doc:"PEM file of its key"`
+	ClientCAFile    string `yaml:"client_ca_file" validate:"omitempty,file" doc:"PEM file of the authorities of clients. Where it is given, who shows no certificate of theirs gets /livez and /readyz only"`
+	CAFile          string `yaml:"ca_file" validate:"omitempty,file" doc:"PEM file of whom 'millrank status' trusts when it asks processes that have another certificate than this one. Empty: the system's"`
 }
 
 // Log is what is logged.
