@@ -127,6 +127,7 @@ secrets:
   kafka: {name: kafka-user, caKey: ca.crt}
   redis: {name: redis-user}
   clickhouse: {name: clickhouse-user}
+  http: {name: millrank-tls, clientCaKey: clients.crt, caKey: ca.crt}
 setup:
   secrets: {kafka: {name: kafka-admin}}
   extraEnv: [{name: MILLRANK_KAFKA_SASL_USERNAME, value: millrank-topics}]
@@ -139,7 +140,7 @@ networkPolicy:
   enabled: true
   egressPorts: [9094]
   ingressFrom: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]
-serviceMonitor: {enabled: true, labels: {release: prometheus}}
+serviceMonitor: {enabled: true, labels: {release: prometheus}, tlsConfig: {cert: {secret: {name: prometheus-tls, key: tls.crt}}, keySecret: {name: prometheus-tls, key: tls.key}}}
 prometheusRule: {enabled: true}
 dashboard: {enabled: true}
 serviceAccount: {annotations: {a: b}}
@@ -371,6 +372,49 @@ func TestChartDetails(t *testing.T) {
 	}
 }
 
+// TestChartEncrypts: with a Secret for it, the pods' own server encrypts, and those who ask it know: probes, Prometheus, and what 'helm test' runs. Without, none does.
+func TestChartEncrypts(t *testing.T) {
+	const variable = "MILLRANK_HTTP_TLS_CERTIFICATE_FILE"
+	for values, scheme := range map[string]core.URIScheme{
+		"serviceMonitor: {enabled: true}":                                                  core.URISchemeHTTP,
+		"serviceMonitor: {enabled: true}\nsecrets: {http: {name: own-tls, caKey: ca.crt}}": core.URISchemeHTTPS,
+		full: core.URISchemeHTTPS,
+	} {
+		objects, _, err := render(t, values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		encrypts := scheme == core.URISchemeHTTPS
+		for id, o := range objects {
+			pod, _ := podOf(o)
+			if pod == nil {
+				continue
+			}
+			for _, c := range append(slices.Clone(pod.InitContainers), pod.Containers...) {
+				has := slices.ContainsFunc(c.Env, func(e core.EnvVar) bool { return e.Name == variable && e.Value == "/run/secrets/http/tls.crt" })
+				if setup := strings.HasPrefix(id, "Job "); has != (encrypts && !setup) {
+					t.Errorf("%s, %s: it has %s: %v", id, c.Name, variable, has)
+				}
+				for _, probe := range []*core.Probe{c.StartupProbe, c.LivenessProbe, c.ReadinessProbe} {
+					if probe != nil && probe.HTTPGet.Scheme != scheme {
+						t.Errorf("%s: a probe asks by %s, want %s", id, probe.HTTPGet.Scheme, scheme)
+					}
+				}
+			}
+		}
+		endpoint := objects["ServiceMonitor shop-millrank"].(*monitoring.ServiceMonitor).Spec.Endpoints[0]
+		if endpoint.Scheme == nil || !strings.EqualFold(string(*endpoint.Scheme), string(scheme)) || (endpoint.TLSConfig != nil) != encrypts {
+			t.Errorf("Prometheus asks by %v, with %+v", endpoint.Scheme, endpoint.TLSConfig)
+		}
+		if !encrypts {
+			continue
+		}
+		if c := endpoint.TLSConfig; c.ServerName == nil || *c.ServerName != "shop-millrank.prod.svc" || c.CA.Secret == nil || c.CA.Secret.Key != "ca.crt" || (values == full) != (c.KeySecret != nil && c.Cert.Secret != nil) {
+			t.Errorf("Prometheus trusts and shows %+v", c)
+		}
+	}
+}
+
 // TestChartRefuses: values that can't be right are refused, with words that say what to mend.
 func TestChartRefuses(t *testing.T) {
 	for values, want := range map[string]string{
@@ -378,6 +422,8 @@ func TestChartRefuses(t *testing.T) {
 		"settings: {boards: []}":                          "boards",
 		"settings: {redis: {password: secret}}":           "password",
 		"settings: {handlers: [intake]}":                  "handlers",
+		"settings: {http: {tls: {key_file: /key}}}":       "tls",
+		"secrets: {http: {name: a, certificateKey: ''}}":  "certificateKey",
 		"workloads: {intake: {handlers: [eat]}}":          "handlers",
 		"workloads: {rank: null}":                         "the handler rank runs nowhere",
 		"workloads: {x: {handlers: [rank], replicas: 1}}": "the handler rank runs in two workloads",

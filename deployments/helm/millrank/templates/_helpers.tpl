@@ -94,7 +94,8 @@ capabilities: {drop: [ALL]}
 {{- $names := dict
   "kafka" (dict "passwordKey" "KAFKA_SASL_PASSWORD_FILE" "caKey" "KAFKA_SSL_CA_LOCATION" "certificateKey" "KAFKA_SSL_CERTIFICATE_LOCATION" "keyKey" "KAFKA_SSL_KEY_LOCATION")
   "redis" (dict "passwordKey" "REDIS_PASSWORD_FILE" "caKey" "REDIS_TLS_CA_FILE" "certificateKey" "REDIS_TLS_CERTIFICATE_FILE" "keyKey" "REDIS_TLS_KEY_FILE")
-  "clickhouse" (dict "passwordKey" "CLICKHOUSE_PASSWORD_FILE" "caKey" "CLICKHOUSE_TLS_CA_FILE" "certificateKey" "CLICKHOUSE_TLS_CERTIFICATE_FILE" "keyKey" "CLICKHOUSE_TLS_KEY_FILE") -}}
+  "clickhouse" (dict "passwordKey" "CLICKHOUSE_PASSWORD_FILE" "caKey" "CLICKHOUSE_TLS_CA_FILE" "certificateKey" "CLICKHOUSE_TLS_CERTIFICATE_FILE" "keyKey" "CLICKHOUSE_TLS_KEY_FILE")
+  "http" (dict "certificateKey" "HTTP_TLS_CERTIFICATE_FILE" "keyKey" "HTTP_TLS_KEY_FILE" "clientCaKey" "HTTP_TLS_CLIENT_CA_FILE" "caKey" "HTTP_TLS_CA_FILE") -}}
 {{- range $store, $secret := .secrets }}
 {{- if $secret.name }}
 {{- range $key, $variable := get $names $store }}
@@ -105,6 +106,11 @@ capabilities: {drop: [ALL]}
 {{- end }}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{/* How the pods' own HTTP server is asked, as Kubernetes and Prometheus write it. */}}
+{{- define "millrank.scheme" -}}
+{{ ternary "HTTPS" "HTTP" (not (empty .Values.secrets.http.name)) }}
 {{- end }}
 
 {{- define "millrank.mounts" -}}
