@@ -24,10 +24,11 @@ func TestDocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	certificate := issueBy(t, authority, "client", time.Now().Add(time.Hour))
-	for name, content := range map[string][]byte{"client.pem": certificate.CertificatePEM, "client.key": certificate.KeyPEM} {
-		file(t, folder, name, content)
+	for name, content := range map[string][]byte{"pem": certificate.CertificatePEM, "key": certificate.KeyPEM} {
+		file(t, folder, "client."+name, content)
+		file(t, folder, "server."+name, content)
 	}
-	for _, name := range []string{"kafka-ca.pem", "redis-ca.pem", "clickhouse-ca.pem"} {
+	for _, name := range []string{"kafka-ca.pem", "redis-ca.pem", "clickhouse-ca.pem", "clients-ca.pem", "ca.pem"} {
 		file(t, folder, name, authority.CertificatePEM)
 	}
 	for _, name := range []string{"kafka-password", "redis-password", "clickhouse-password"} {
