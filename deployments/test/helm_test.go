@@ -112,6 +112,9 @@ func decode(t *testing.T, file, text string) (object any, id string) {
 	if err := yaml.UnmarshalStrict([]byte(text), object); err != nil {
 		t.Fatalf("%s: %s %s: %v\n%s", file, head.Kind, head.Metadata.Name, err, text)
 	}
+	if err := cluster.accepts(t, head.APIVersion, head.Kind, text); err != nil {
+		t.Errorf("%s: %s %s: %v\n%s", file, head.Kind, head.Metadata.Name, err, text)
+	}
 	if head.Metadata.Name == "" || len(head.Metadata.Name) > 63 {
 		t.Errorf("%s: %s has the name %q", file, head.Kind, head.Metadata.Name)
 	}
