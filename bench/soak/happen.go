@@ -8,6 +8,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/millrank/millrank/internal/redisserver"
+	"github.com/millrank/millrank/internal/tcpproxy"
 )
 
 func (g *rig) kill(f fault) error {
@@ -116,8 +117,8 @@ func (g *rig) cutKafka(fault) error      { return g.cut(g.proxies.kafka) }
 func (g *rig) cutRedis(fault) error      { return g.cut(g.proxies.redis) }
 func (g *rig) cutClickHouse(fault) error { return g.cut(g.proxies.clickhouse) }
 
-func (g *rig) cut(p *proxy) error {
-	p.cut()
+func (g *rig) cut(p *tcpproxy.Proxy) error {
+	p.Cut()
 	return nil
 }
 

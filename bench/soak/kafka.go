@@ -15,24 +15,25 @@ import (
 
 	"github.com/millrank/millrank/bench/internal/process"
 	"github.com/millrank/millrank/internal/apachekafka"
+	"github.com/millrank/millrank/internal/tcpproxy"
 )
 
 // kafkaClass is the word in the broker's command line that it is known by.
 const kafkaClass = "kafka.Kafka"
 
 // startKafka starts a broker that sends its clients to a proxy.
-func startKafka(ctx context.Context) (*apachekafka.Broker, *proxy, error) {
-	p, err := startProxy(kafkaAddress)
+func startKafka(ctx context.Context) (*apachekafka.Broker, *tcpproxy.Proxy, error) {
+	p, err := tcpproxy.Start(kafkaAddress)
 	if err != nil {
 		return nil, nil, err
 	}
 	b, err := apachekafka.Start(ctx, apachekafka.Options{HeapMiB: 1024, Properties: map[string]string{
-		"advertised.listeners": "PLAINTEXT://" + p.addr(),
+		"advertised.listeners": "PLAINTEXT://" + p.Addr(),
 		// Small segments, so that retention can take them.
 		"log.segment.bytes": strconv.Itoa(64 << 20), "log.retention.check.interval.ms": "30000",
 	}})
 	if err != nil {
-		return nil, nil, errors.Join(err, p.close())
+		return nil, nil, errors.Join(err, p.Close())
 	}
 	return b, p, nil
 }

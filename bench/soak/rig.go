@@ -13,6 +13,7 @@ import (
 	"github.com/millrank/millrank/bench/internal/trial"
 	"github.com/millrank/millrank/internal/apachekafka"
 	"github.com/millrank/millrank/internal/redisserver"
+	"github.com/millrank/millrank/internal/tcpproxy"
 	"github.com/millrank/millrank/pipeline/settings"
 )
 
@@ -27,7 +28,7 @@ type rig struct {
 	kafka   *apachekafka.Broker
 	redis   *redisserver.Server
 	history *history
-	proxies struct{ kafka, redis, clickhouse *proxy }
+	proxies struct{ kafka, redis, clickhouse *tcpproxy.Proxy }
 	fleet   *fleet
 
 	producer *producer
@@ -68,7 +69,7 @@ func newRig(ctx context.Context, c config, s *screen) (*rig, error) {
 		return g, err
 	}
 	file := filepath.Join(g.folder, "millrank.yaml")
-	if g.settings, err = c.writeSettings(file, servers{g.kafka.Brokers(), g.proxies.redis.addr(), g.proxies.clickhouse.addr()}); err != nil {
+	if g.settings, err = c.writeSettings(file, servers{g.kafka.Brokers(), g.proxies.redis.Addr(), g.proxies.clickhouse.Addr()}); err != nil {
 		return g, err
 	}
 	if g.producer, err = newProducer(c, g.kafka.Brokers()); err != nil {
@@ -94,25 +95,25 @@ func (g *rig) startServers(ctx context.Context) (err error) {
 	if g.kafka, g.proxies.kafka, err = startKafka(ctx); err != nil {
 		return err
 	}
-	g.closers = append(g.closers, g.proxies.kafka.close, g.kafka.Close)
+	g.closers = append(g.closers, g.proxies.kafka.Close, g.kafka.Close)
 	// What it has acknowledged is on its disk, so that a restart with its data has it.
 	if g.redis, err = redisserver.Start(ctx, redisserver.Options{AppendOnly: true, Settings: map[string]string{"appendfsync": "everysec"}}); err != nil {
 		return err
 	}
 	g.closers = append(g.closers, g.redis.Close)
-	if g.proxies.redis, err = startProxy(func() (string, error) { return g.redis.Addr(), nil }); err != nil {
+	if g.proxies.redis, err = tcpproxy.Start(func() (string, error) { return g.redis.Addr(), nil }); err != nil {
 		return err
 	}
-	g.closers = append(g.closers, g.proxies.redis.close)
+	g.closers = append(g.closers, g.proxies.redis.Close)
 	g.history = &history{folder: filepath.Join(g.work, "clickhouse"), log: filepath.Join(g.folder, "logs", "clickhouse.log")}
 	if err := g.history.start(); err != nil {
 		return err
 	}
 	g.closers = append(g.closers, g.history.stop)
-	if g.proxies.clickhouse, err = startProxy(g.history.addr); err != nil {
+	if g.proxies.clickhouse, err = tcpproxy.Start(g.history.addr); err != nil {
 		return err
 	}
-	g.closers = append(g.closers, g.proxies.clickhouse.close)
+	g.closers = append(g.closers, g.proxies.clickhouse.Close)
 	return nil
 }
 

@@ -50,6 +50,7 @@ func Rooms() []Room {
 		{Path: "internal/embedded/chdb/fetch", Own: []string{"internal/embedded/chdb"}},
 		{Path: "internal/clienttls"},
 		{Path: "internal/testserver"},
+		{Path: "internal/tcpproxy"},
 		{Path: "internal/embedded/clickhousetest", Own: []string{"internal/embedded", "internal/embedded/chdb", "internal/testserver"}},
 		{Path: "internal/apachekafka", Own: []string{"internal/embedded", "internal/testserver"}, Outside: []string{"github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm"}},
 		{Path: "internal/redisserver", Own: []string{"internal/embedded", "internal/testserver"}, Outside: []string{"github.com/redis/go-redis/v9"}},
@@ -98,7 +99,7 @@ func Rooms() []Room {
 		{Path: "test/world", Own: []string{"event", "operators", "wire", "sim", "sinks/deadletters", "sinks/redis", "internal/embedded"}, Outside: []string{
 			"github.com/ThreeDotsLabs/watermill", "github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm", "github.com/twmb/franz-go/pkg/kmsg", "github.com/redis/go-redis/v9",
 		}},
-		{Path: "bench/soak", Own: []string{"event", "operators", "handlers", "sinks/redis", "sinks/deadletters", "pipeline/settings", "internal/progress", "internal/embedded", "internal/apachekafka", "internal/redisserver",
+		{Path: "bench/soak", Own: []string{"event", "operators", "handlers", "sinks/redis", "sinks/deadletters", "pipeline/settings", "internal/progress", "internal/embedded", "internal/apachekafka", "internal/redisserver", "internal/tcpproxy",
 			"bench/internal/chart", "bench/internal/process", "bench/internal/trial", "bench/internal/workload"}, Outside: []string{
 			"github.com/twmb/franz-go", "github.com/twmb/franz-go/pkg/kadm", "github.com/redis/go-redis/v9", "github.com/ClickHouse/clickhouse-go/v2",
 			"github.com/jedib0t/go-pretty/v6", "github.com/dustin/go-humanize", "github.com/vbauerster/mpb/v8", "golang.org/x/term",

@@ -9,6 +9,7 @@ import (
 	"github.com/millrank/millrank/internal/embedded"
 	"github.com/millrank/millrank/internal/embedded/clickhousetest"
 	"github.com/millrank/millrank/internal/redisserver"
+	"github.com/millrank/millrank/internal/tcpproxy"
 	"github.com/millrank/millrank/test/world"
 )
 
@@ -16,28 +17,28 @@ import (
 // nothing of it is committed. What the next one writes is the same, or newer: no list goes back, or says two things at one revision. In the end both have everything, once.
 func TestStoresKilled(t *testing.T) {
 	server, redis := clickhousetest.StartTest(t, embedded.ClickHouseOptions{}), redisserver.StartTest(t, redisserver.Options{})
-	toRedis, toClickHouse := newProxy(t, redis.Addr()), newProxy(t, server.Addr())
-	toRedis.mark = "evalsha"
+	toRedis, toClickHouse := proxyTo(t, redis.Addr), proxyTo(t, server.Addr)
+	const redisWrite = "evalsha" // in each request that writes a list
 	w := newRun(world.New(t, kafka.Broker(t).Brokers(), world.LiveSettings(), 4, 3), "stores-killed", world.LiveBoards(), 2, redis.Addr()).withHistory(server)
-	through := []string{"--set", "redis.addresses=" + toRedis.addr(), "--set", "redis.timeout=2s", "--set", "clickhouse.addresses=" + toClickHouse.addr(), "--set", "clickhouse.timeout=2s"}
+	through := []string{"--set", "redis.addresses=" + toRedis.Addr(), "--set", "redis.timeout=2s", "--set", "clickhouse.addresses=" + toClickHouse.Addr(), "--set", "clickhouse.timeout=2s"}
 	rng := world.NewRand(t, rand.Uint64()%1_000_000)
-	lost := func(g *proxy) func() bool { // writes arrive, and nobody knows
-		before := g.answersLost()
-		return func() bool { return g.answersLost() > before }
+	lost := func(g *tcpproxy.Proxy) func() bool { // writes arrive, and nobody knows
+		before := g.AnswersLost()
+		return func() bool { return g.AnswersLost() > before }
 	}
 	kills := []struct {
 		name  string
 		begin func() (when func() bool)
 	}{
 		{"after Redis, before ClickHouse", func() func() bool {
-			toClickHouse.set(proxyShut)
+			toClickHouse.Shut()
 			return func() bool { w.AwaitLists(); return true }
 		}},
-		{"after Redis, before its answer", func() func() bool { toRedis.set(proxyOneWay); return lost(toRedis) }},
-		{"after ClickHouse, before its answer", func() func() bool { toClickHouse.set(proxyOneWay); return lost(toClickHouse) }},
+		{"after Redis, before its answer", func() func() bool { toRedis.LoseAnswers(redisWrite); return lost(toRedis) }},
+		{"after ClickHouse, before its answer", func() func() bool { toClickHouse.LoseAnswers(historyWrite); return lost(toClickHouse) }},
 		{"after both, before their answers", func() func() bool {
-			toRedis.set(proxyOneWay)
-			toClickHouse.set(proxyOneWay)
+			toRedis.LoseAnswers(redisWrite)
+			toClickHouse.LoseAnswers(historyWrite)
 			one, other := lost(toRedis), lost(toClickHouse)
 			return func() bool { return one() && other() }
 		}},
@@ -53,8 +54,8 @@ func TestStoresKilled(t *testing.T) {
 		w.Eventually("the time has come: "+kill.name, when)
 		p.Kill()
 		t.Logf("killed %s", kill.name)
-		toRedis.set(proxyOpen)
-		toClickHouse.set(proxyOpen)
+		toRedis.Open()
+		toClickHouse.Open()
 	}
 	w.start(through...)
 	w.ProducePart(logs, len(kills), len(kills)+1)

@@ -5,6 +5,7 @@ package e2e_test
 import (
 	"context"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -25,8 +26,8 @@ type redisFault struct {
 
 func nothing(context.Context) error { return nil }
 
-// redisFaults are those of a server, and at the end a failover to a replica that is behind it, through a proxy.
-func redisFaults(t *testing.T, server *redisserver.Server, replica func(context.Context) *redisserver.Server, g *proxy, client goredis.UniversalClient) []redisFault {
+// redisFaults are those of a server, and at the end a failover to a replica that is behind it, to which moveTo has clients go.
+func redisFaults(t *testing.T, server *redisserver.Server, replica func(context.Context) *redisserver.Server, moveTo func(*redisserver.Server), client goredis.UniversalClient) []redisFault {
 	t.Helper()
 	pause := func(context.Context) error { server.Pause(); return nil }
 	resume := func(context.Context) error { server.Continue(); return nil }
@@ -59,7 +60,7 @@ func redisFaults(t *testing.T, server *redisserver.Server, replica func(context.
 			},
 			func(context.Context) error {
 				server.Kill()
-				g.moveTo(stale.Addr())
+				moveTo(stale)
 				return nil
 			}, false,
 		},
@@ -70,8 +71,14 @@ func redisFaults(t *testing.T, server *redisserver.Server, replica func(context.
 // Redis lacks then is filled in without an operator. In the end it has what ClickHouse has, and both what the oracle says.
 func TestStoresRedis(t *testing.T) {
 	server, redis := clickhousetest.StartTest(t, embedded.ClickHouseOptions{}), redisserver.StartTest(t, redisserver.Options{})
-	g := newProxy(t, redis.Addr())
-	w := newRun(world.New(t, kafka.Broker(t).Brokers(), world.LiveSettings(), 4, 3), "stores-redis", world.LiveBoards(), 2, g.addr()).withHistory(server)
+	var current atomic.Pointer[redisserver.Server]
+	current.Store(redis)
+	g := proxyTo(t, func() string { return current.Load().Addr() })
+	moveTo := func(s *redisserver.Server) {
+		current.Store(s)
+		g.Cut()
+	}
+	w := newRun(world.New(t, kafka.Broker(t).Brokers(), world.LiveSettings(), 4, 3), "stores-redis", world.LiveBoards(), 2, g.Addr()).withHistory(server)
 	rng := world.NewRand(t, rand.Uint64()%1_000_000)
 	replica := func(ctx context.Context) *redisserver.Server {
 		s := redisserver.StartTest(t, redisserver.Options{ReplicaOf: redis.Addr()})
@@ -87,7 +94,7 @@ func TestStoresRedis(t *testing.T) {
 	}
 	readers := w.Watch()
 	p := w.start("--set", "time.idle_timeout=1h") // windows are dropped when all partitions have passed them
-	faults := redisFaults(t, redis, replica, g, w.Redis)
+	faults := redisFaults(t, redis, replica, moveTo, w.Redis)
 	logs := w.LiveLogs(rng.Uint64(), 900*(len(faults)+1))
 	w.ProducePart(logs, 0, len(faults)+1)
 	w.AwaitLists()
