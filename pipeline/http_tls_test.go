@@ -133,7 +133,7 @@ func TestHTTPS(t *testing.T) {
 	} {
 		code, body, who, err := ours.asks(t, address+test.path, test.shown...)
 		if err != nil || code != test.code || !strings.Contains(body, test.body) || who != "first" {
-			t.Errorf("%s with %d certificates: %d %.200s, by %q: %v; want %d and %q", test.path, len(test.shown), code, body, who, err, test.code, test.body)
+			t.Errorf("%s with %d certificates: %d %.200q, by %q: %v; want %d and %q", test.path, len(test.shown), code, body, who, err, test.code, test.body)
 		}
 	}
 	for _, path := range []string{"/livez", "/metrics"} {
