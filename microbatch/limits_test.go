@@ -111,8 +111,8 @@ func TestLargeRecords(t *testing.T) {
 	})
 }
 
-// TestReadAhead: behind a blocked handler one more batch is filled, and what sarama's channel holds is
-// read ahead: nothing else is taken from the broker for long.
+// TestReadAhead: behind a blocked handler one more batch is filled, and the claim's own client reads ahead
+// a few fetches: nothing else is taken from the broker for long.
 func TestReadAhead(t *testing.T) {
 	k := fake(t, 1, 1)
 	const total = 30_000

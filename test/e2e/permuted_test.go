@@ -16,7 +16,7 @@ import (
 	"github.com/millrank/millrank/test/world"
 )
 
-// wrongClock is a package that the program of TestPermuted has instead of time's clock: off by so many seconds, or, with ~ in front, now ahead and then behind.
+// wrongClock is a package that the program of TestPermuted has instead of time's clock: off by so many seconds.
 const wrongClock = `package wrongclock
 
 import (
