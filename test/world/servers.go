@@ -33,7 +33,8 @@ func MiniRedis(t testing.TB) string {
 
 // RefuseCommit answers a commit as a broker does whose group has gone on without the member: IllegalGeneration, for each partition.
 func RefuseCommit(commit *kmsg.OffsetCommitRequest) kmsg.Response {
-	answer := commit.ResponseKind().(*kmsg.OffsetCommitResponse)
+	answer := kmsg.NewPtrOffsetCommitResponse()
+	answer.Version = commit.Version
 	for _, topic := range commit.Topics {
 		t := kmsg.NewOffsetCommitResponseTopic()
 		t.Topic, t.TopicID = topic.Topic, topic.TopicID
