@@ -121,8 +121,11 @@ func (r *reader) fill(linger *time.Timer) bool {
 	r.claim.arrived.Store(first + 1)
 	r.begin(first)
 	linger.Reset(r.config.BatchLinger)
-	expired := linger.C
-	for !r.add() {
+	more, expired := r.fetcher.out, linger.C
+	for {
+		if r.add() {
+			more, expired = nil, nil
+		}
 		var out chan<- *sarama.ConsumerMessage
 		if expired == nil {
 			out = r.out
@@ -134,7 +137,7 @@ func (r *reader) fill(linger *time.Timer) bool {
 			return true
 		case <-expired:
 			expired = nil
-		case f := <-r.fetcher.out:
+		case f := <-more:
 			if !r.take(f) {
 				return false
 			}
@@ -147,20 +150,6 @@ func (r *reader) fill(linger *time.Timer) bool {
 		case <-r.claim.ended:
 			return false
 		}
-	}
-	r.finish(0)
-	select {
-	case r.out <- r.batch:
-		r.handed = r.position
-		return true
-	case <-r.session.Done():
-		r.sessionOver()
-		return false
-	case <-r.revoked:
-		r.sessionOver()
-		return false
-	case <-r.claim.ended:
-		return false
 	}
 }
 

@@ -7,8 +7,8 @@ import (
 
 // table holds numbers per (item, group, source), flat: entries stand in the order of
 // their hashes with gaps between (linear probing, kept sorted), so that a search ends early and
-// growing reads and writes in order. That is cheap enough to grow by an eighth, and to
-// fill seven eighths: 32 to 36 bytes an entry.
+// growing reads and writes in order. That is cheap enough to grow by an eighth where the table is large, and to
+// fill seven eighths: 32 to 36 bytes an entry, in a large one.
 type table struct {
 	slots []entry // slots that homes fall in, then some for what is pushed over the end
 	homes int
@@ -155,7 +155,16 @@ func (t *table) shift(i int) bool {
 	return true
 }
 
-func (t *table) grow() { t.relay(max(16, t.homes+t.homes/8)) }
+// tableDoubles is up to where a table doubles when it is full: that costs less time than memory. Beyond, it grows by an eighth.
+const tableDoubles = 32 << 10
+
+func (t *table) grow() {
+	more := t.homes / 8
+	if t.homes < tableDoubles {
+		more = t.homes
+	}
+	t.relay(max(16, t.homes+more))
+}
 
 // relay lays the entries out anew, with so many homes.
 func (t *table) relay(homes int) {

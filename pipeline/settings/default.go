@@ -44,7 +44,7 @@ func Default() Settings {
 		ClickHouse: ClickHouse{Protocol: "native", Database: "millrank", Username: "default", Timeout: Duration(30 * time.Second), Migrate: true},
 		Flush:      Flush{Updates: Duration(250 * time.Millisecond), Rankings: Duration(250 * time.Millisecond), Redis: Duration(250 * time.Millisecond), History: Duration(10 * time.Second)},
 		Limits: Limits{
-			BatchRecords: 4096, BatchBytes: 1 << 20, PendingCells: 1_000_000, PendingLists: 20_000,
+			BatchRecords: 8192, BatchBytes: 2 << 20, PendingCells: 1_000_000, PendingLists: 20_000,
 			DeadLetterShare: 0.5, DeadLetterMin: 1000, DeadLetterPause: Duration(30 * time.Second),
 		},
 		HTTP:            HTTP{Address: ":8080"},
