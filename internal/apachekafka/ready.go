@@ -7,14 +7,16 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // offsetsPartitions is how many partitions the topic of commits has.
 const offsetsPartitions = 4
 
-// ready returns when the broker does its work: it is registered with its controller, and
-// each of its group coordinators has loaded. (The first question about a group creates
+// ready returns when the broker does its work: it is registered with its controller, each of its group
+// coordinators has loaded, and it has numbers for producers. (The first question about a group creates
 // the topic of commits; a client that asks meanwhile gets errors that it may report.)
 func (b *Broker) ready(ctx context.Context, p *process) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout, fmt.Errorf("no answer within %v", readyTimeout))
@@ -31,7 +33,7 @@ func (b *Broker) ready(ctx context.Context, p *process) error {
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
 	for {
-		err := answers(ctx, kadm.NewClient(client))
+		err := answers(ctx, client)
 		if err == nil {
 			return nil
 		}
@@ -80,7 +82,8 @@ func (b *Broker) CreateTopic(ctx context.Context, name string, partitions int32,
 	}
 }
 
-func answers(ctx context.Context, admin *kadm.Client) error {
+func answers(ctx context.Context, client *kgo.Client) error {
+	admin := kadm.NewClient(client)
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	metadata, err := admin.BrokerMetadata(ctx)
@@ -95,6 +98,13 @@ func answers(ctx context.Context, admin *kadm.Client) error {
 		if _, err := admin.FetchOffsets(ctx, string(rune('a'+i))); err != nil {
 			return fmt.Errorf("group coordinator: %w", err)
 		}
+	}
+	producer, err := kmsg.NewPtrInitProducerIDRequest().RequestWith(ctx, client)
+	if err == nil {
+		err = kerr.ErrorForCode(producer.ErrorCode)
+	}
+	if err != nil {
+		return fmt.Errorf("a producer's ID: %w", err)
 	}
 	return nil
 }
