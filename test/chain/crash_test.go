@@ -116,10 +116,12 @@ func TestZombie(t *testing.T) {
 // TestTerminated (fault 23): SIGTERM in mid-flight. It ends in time, with exit code 0, and what it has published it has also committed.
 func TestTerminated(t *testing.T) {
 	onBoth(t, 1, func(t *testing.T, w *world.World, rng *rand.Rand) {
-		p := startProcess(w, member(w))
+		c := member(w)
+		c.SessionTimeout, c.ReleaseTimeout = time.Minute, 3*time.Second // a slow machine has time to commit
+		p := startProcess(w, c)
 		w.Chaos(rng, w.LiveLogs(rng.Uint64(), 10_000), 6, func(int) {
 			w.AwaitProgress(w.Processed() + rng.Int64N(max(1, w.Total()-w.Processed())))
-			if code := p.Term(5 * time.Second); code != 0 {
+			if code := p.Term(10 * time.Second); code != 0 {
 				t.Errorf("exit code %d", code)
 				p.ShowLog()
 			}
@@ -130,7 +132,7 @@ func TestTerminated(t *testing.T) {
 					t.Errorf("partition %d: published as of %d, but committed through %d", p, got.AsOf[p], c.Through)
 				}
 			}
-			p = startProcess(w, member(w))
+			p = startProcess(w, c)
 		})
 		w.AwaitDone()
 		w.Check(true)
