@@ -36,32 +36,32 @@ type fetched struct {
 const HeaderTooLarge = "millrank-batch-too-large"
 
 // newFetcher returns a fetcher that begins at an offset. It reads from when it is run.
-func newFetcher(g *group, partition int32, from int64) (*fetcher, error) {
-	opts, err := g.config.franz(g.line.DialContext) // which can be cut
+func newFetcher(config SubscriberConfig, line *lifeline, logger watermill.LoggerAdapter, topic string, partition int32, from int64) (*fetcher, error) {
+	opts, err := config.franz(line.DialContext) // which can be cut
 	if err != nil {
 		return nil, err
 	}
 	isolation := kgo.ReadUncommitted()
-	if g.config.IsolationLevel == "read_committed" {
+	if config.IsolationLevel == "read_committed" {
 		isolation = kgo.ReadCommitted()
 	}
-	bytes, listed := int32(g.config.FetchBytes), &listed{}
+	bytes, listed := int32(config.FetchBytes), &listed{}
 	client, err := kgo.NewClient(append(opts,
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{g.topic: {partition: kgo.NewOffset().At(from)}}),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {partition: kgo.NewOffset().At(from)}}),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()), // resetting would lose data in silence
 		kgo.FetchIsolationLevel(isolation),
-		kgo.FetchMaxWait(g.config.FetchMaxWait),
-		kgo.FetchMinBytes(int32(g.config.FetchMinBytes)),
+		kgo.FetchMaxWait(config.FetchMaxWait),
+		kgo.FetchMinBytes(int32(config.FetchMinBytes)),
 		kgo.FetchMaxPartitionBytes(bytes), kgo.FetchMaxBytes(bytes),
 		kgo.BrokerMaxReadBytes(max(128<<20, 2*bytes)), // a record can be larger than a fetch is to be
-		kgo.MaxDecompressBatchBytes(g.config.DecompressedBytes),
+		kgo.MaxDecompressBatchBytes(config.DecompressedBytes),
 		kgo.DisableFetchSessions(), // they are of use where many partitions are asked for
 		kgo.DisableClientMetrics(),
 		kgo.WithHooks(listed),
-		kgo.WithLogger(&fetcherLog{to: g.logger.With(watermill.LogFields{"partition": partition})}),
+		kgo.WithLogger(&fetcherLog{to: logger.With(watermill.LogFields{"partition": partition})}),
 	)...)
 	if err != nil {
-		return nil, fmt.Errorf("a client to read %s partition %d: %w", g.topic, partition, err)
+		return nil, fmt.Errorf("a client to read %s partition %d: %w", topic, partition, err)
 	}
 	f := &fetcher{client: client, next: from, listed: listed, out: make(chan fetched)}
 	f.ctx, f.stop = context.WithCancel(context.Background())

@@ -34,7 +34,7 @@ type reader struct {
 }
 
 func newReader(g *group, c *Claim, sess sarama.ConsumerGroupSession, revoked <-chan struct{}) (*reader, error) {
-	f, err := newFetcher(g, c.Partition, c.Start.Offset)
+	f, err := newFetcher(g.config, g.line, g.logger, g.topic, c.Partition, c.Start.Offset)
 	if err != nil {
 		return nil, err
 	}
