@@ -14,7 +14,11 @@ import (
 
 // What a stage asks of a fold: its cells go out as updates.
 
-func (f *fold) pending() (cells int, paneClosed bool) { return f.part.Pending() }
+// A closed pane is urgent, but not in a partition that catches up: there panes close all the time.
+func (f *fold) pending() (cells int, urgent bool) {
+	cells, paneClosed := f.part.Pending()
+	return cells, paneClosed && !f.behind
+}
 
 func (f *fold) news() bool {
 	pending, _ := f.part.Pending()

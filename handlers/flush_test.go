@@ -297,3 +297,30 @@ func TestFlushParts(t *testing.T) {
 		}
 	}
 }
+
+// TestFlushBehind: in a partition that catches up, closed panes wait for the interval; once it has, they don't.
+func TestFlushBehind(t *testing.T) {
+	w := newWorld(t, 1)
+	events := func(from, to int) (log []sim.Record) { // a pane each
+		for id := from; id < to; id++ {
+			at := start + int64(id)*liveSettings().Pane.Milliseconds()
+			log = append(log, sim.Record{EventID: fmt.Sprint("e", id), Item: "i", Dims: []string{"eu"}, At: at, Time: at, Value: 1})
+		}
+		return log
+	}
+	w.produce([][]sim.Record{events(0, 550)}) // six batches
+	m := w.start(options{intake: func(c *handlers.IntakeConfig) { c.FlushInterval, c.IdleTimeout = time.Hour, time.Hour }})
+	flushed := func(last int64) func() bool {
+		return func() bool {
+			list := m.Status()
+			return len(list) == 1 && list[0].Offset == last && list[0].PendingCells == 0
+		}
+	}
+	eventually(t, "all of it is flushed", flushed(549))
+	_, before := w.updates.count()
+	w.produce([][]sim.Record{events(550, 551)})
+	eventually(t, "the next pane that closes is flushed", flushed(550))
+	if _, after := w.updates.count(); before != 3 || after != 6 {
+		t.Errorf("%d publishes, and then %d; want one for each of 3 shards and flush", before, after)
+	}
+}

@@ -37,6 +37,7 @@ type fold struct {
 	at        int64 // last offset counted
 	unsafe    bool  // dead letters at or before that are not published yet
 	logEnd    int64
+	behind    bool    // when the last batch was read, there were more records in the log
 	ahead     []ahead // plain messages in the chain
 	pause     pause
 }

@@ -133,6 +133,7 @@ func (f *fold) note(decided [event.Decisions]int64, conflicts int64) {
 	}
 	if n := len(f.batch.records); n > 0 {
 		f.at = max(f.at, f.batch.records[n-1].Offset)
+		f.behind = f.at+1 < head.LogEnd
 	}
 	switch {
 	case head.Count > 0 || head.Unsure:
