@@ -23,7 +23,7 @@ const (
 	listsOnTheWay  = 3   // a list that is merged is held once for each shard, once merged, and so often on its way in and out
 
 	// What a handler holds without data, such as batches that are read ahead.
-	intakeBytes  = 30 << 20
+	intakeBytes  = 18 << 20
 	hopBytes     = 3 << 20 // rank, leaderboard
 	historyBytes = 10 << 20
 
