@@ -148,6 +148,10 @@ bench: ## Have Millrank and the plain-Go bound do the same job on a real Kafka, 
 	@go build -trimpath -o bin/bench-compare ./bench/compare
 	@bin/bench-compare -events $(EVENTS) -runs $(RUNS) -only '$(ONLY)' $(BENCH_ARGS)
 
+.PHONY: bench-stat
+bench-stat: ## Compare the engines of the last `make bench` by benchstat, run by run; BENCH_ARGS='-program before=/tmp/millrank' has an older build among them
+	go run golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da -col /engine dist/bench/runs.txt
+
 .PHONY: bench-peers
 bench-peers: ## The same with Apache Flink and Kafka Streams beside them (a JDK and Maven are needed); a quarter of an hour
 	@scripts/peers.sh

@@ -25,6 +25,9 @@ func TestReport(t *testing.T) {
 			t.Errorf("%q is not in the report:\n%s", want, text)
 		}
 	}
+	if lines := strings.Split(r.benchmarks(), "\n"); len(lines) != 6 || lines[3] != "BenchmarkJob/engine=millrank 1 0 ns/op 550000 events/s 4.0000 cpu-s/M 230686720 peak-B" {
+		t.Errorf("for benchstat there are %q", lines)
+	}
 	if err := r.wrong(); err != nil {
 		t.Errorf("another engine's tables made it fail: %v", err)
 	}
@@ -43,7 +46,10 @@ func TestParse(t *testing.T) {
 	if c, err := parse([]string{"-only", "", "-peers"}, &out); err != nil || len(c.only) != 6 {
 		t.Errorf("%v, %v", c.only, err)
 	}
-	for _, bad := range []string{"-only=spark", "-runs=0", "-events=0", "-skew=1", "more"} {
+	if c, err := parse([]string{"-program", "old=/tmp/a", "-program", "new=/tmp/b=c"}, &out); err != nil || len(c.programs) != 2 || c.programs[1] != (build{"new", "/tmp/b=c"}) {
+		t.Errorf("%v, %v", c.programs, err)
+	}
+	for _, bad := range []string{"-only=spark", "-program=old", "-runs=0", "-events=0", "-skew=1", "more"} {
 		if _, err := parse([]string{bad}, &out); err == nil {
 			t.Errorf("%s is accepted", bad)
 		}

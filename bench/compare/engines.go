@@ -25,6 +25,9 @@ func names() []string {
 // defaults returns those that run where nothing else is said.
 func defaults() []string { return []string{boundName, millrankName} }
 
+// build is another build of Millrank: a program's file.
+type build struct{ name, file string }
+
 // chosen makes ready those that are to run.
 func chosen(ctx context.Context, c config, folder string) ([]trial.Engine, error) {
 	var engines []trial.Engine
@@ -46,6 +49,9 @@ func chosen(ctx context.Context, c config, folder string) ([]trial.Engine, error
 			at := slices.IndexFunc(peers, func(p trial.JVM) bool { return p.Name() == name })
 			engines = append(engines, peers[at])
 		}
+	}
+	for _, b := range c.programs {
+		engines = append(engines, trial.Millrank{Program: b.file, Label: b.name, Set: c.set, Profiles: c.profiles})
 	}
 	return engines, nil
 }

@@ -30,6 +30,7 @@ type config struct {
 	warm     bool
 	only     []string
 	set      []string
+	programs []build
 	patience time.Duration
 	folder   string
 	profiles trial.Profiles
@@ -85,6 +86,14 @@ func parse(args []string, output io.Writer) (config, error) {
 	flags.Int64Var(&w.PerSecond, "per-second", w.PerSecond, "events in a second of event time")
 	flags.Func("set", "a further `path=value` of Millrank's settings; may be given again", func(text string) error {
 		c.set = append(c.set, text)
+		return nil
+	})
+	flags.Func("program", "a further build of Millrank, `name=file`, which runs in turn with the others; may be given again", func(text string) error {
+		name, file, ok := strings.Cut(text, "=")
+		if !ok || name == "" || file == "" {
+			return fmt.Errorf("%q is not name=file", text)
+		}
+		c.programs = append(c.programs, build{name, file})
 		return nil
 	})
 	flags.DurationVar(&c.patience, "patience", 20*time.Minute, "how long one run may take")

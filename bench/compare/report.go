@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -75,7 +76,7 @@ func (r *report) wrong() error {
 	var errs []error
 	for _, e := range r.Engines {
 		for i, run := range e.Runs {
-			if !run.Verdict.AllExact() && (e.Name == boundName || e.Name == millrankName) {
+			if !run.Verdict.AllExact() && (e.Name == boundName || strings.HasPrefix(e.Name, millrankName)) {
 				errs = append(errs, fmt.Errorf("%s, run %d: %s", e.Name, i+1, run.Verdict))
 			}
 		}
@@ -174,9 +175,23 @@ func (r *report) pictures() []picture {
 	}
 }
 
-// write writes report.md, report.json and the pictures.
+// benchmarks returns all runs in the format of Go's benchmarks, for benchstat.
+func (r *report) benchmarks() string {
+	var b strings.Builder
+	for _, e := range r.Engines {
+		for _, run := range e.Runs {
+			fmt.Fprintf(&b, "BenchmarkJob/engine=%s 1 %.0f ns/op %.0f events/s %.4f cpu-s/M %d peak-B\n", e.Name, run.Seconds*1e9, run.Rate, run.CPU, run.PeakRSS)
+		}
+	}
+	return b.String()
+}
+
+// write writes report.md, report.json, runs.txt and the pictures.
 func (r *report) write(folder string) error {
 	return results.Write(folder, r.markdown(), r, func(folder string) error {
+		if err := os.WriteFile(filepath.Join(folder, "runs.txt"), []byte(r.benchmarks()), 0o600); err != nil {
+			return fmt.Errorf("runs.txt: %w", err)
+		}
 		for _, p := range r.pictures() {
 			bars := make([]chart.Bar, len(r.Engines))
 			for i, e := range r.Engines {

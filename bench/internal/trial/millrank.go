@@ -18,6 +18,7 @@ import (
 // Millrank is the program as users have it: intake and rank, with all that lets them be killed at any moment.
 type Millrank struct {
 	Program   string   // the file, as Build makes it
+	Label     string   // what tells it from other builds; "" for this one
 	Set       []string // further settings, path=value
 	Processes int      // 0 means 1
 	Profiles  Profiles // of the first process
@@ -26,10 +27,18 @@ type Millrank struct {
 }
 
 // Name is Engine's.
-func (m Millrank) Name() string { return "millrank" }
+func (m Millrank) Name() string {
+	if m.Label != "" {
+		return "millrank-" + m.Label
+	}
+	return "millrank"
+}
 
 // What is Engine's.
 func (m Millrank) What() string {
+	if m.Label != "" {
+		return "Millrank, another build: " + m.Program
+	}
 	return "Millrank, the built program: intake and rank, replayable, committed to Kafka"
 }
 
