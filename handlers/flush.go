@@ -21,8 +21,8 @@ func (f *fold) pending() (cells int, urgent bool) {
 }
 
 func (f *fold) news() bool {
-	pending, _ := f.part.Pending()
-	return pending > f.lanes.flying
+	pending, paneClosed := f.part.Pending()
+	return pending > f.lanes.flying || paneClosed && !f.part.Replaying()
 }
 
 func (f *fold) begin(give func(lane, entries int, send func(context.Context) error)) {

@@ -139,6 +139,7 @@ func (f *fold) note(decided [event.Decisions]int64, conflicts int64) {
 	case head.Count > 0 || head.Unsure:
 		f.idle.Active(in.clock())
 	case head.Quiet:
+		f.behind = false // what is left in the log are marks of transactions
 		f.idle.Quiet(in.clock(), head.LogEnd)
 	}
 	if f.replay == nil {

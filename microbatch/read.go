@@ -28,14 +28,14 @@ func ReadPartition(ctx context.Context, c Connection, topic string, partition in
 	line.serve(config)
 	done := context.AfterFunc(ctx, line.cut) // else a broker that says nothing would be waited for
 	defer done()
-	err = readPartition(ctx, c, config, line, topic, partition, take)
+	err = readPartition(ctx, c, config, line, topic, partition, readPatience, take)
 	if err != nil && ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	return err
 }
 
-func readPartition(ctx context.Context, c Connection, config *sarama.Config, line *lifeline, topic string, partition int32, take func(Record) error) error {
+func readPartition(ctx context.Context, c Connection, config *sarama.Config, line *lifeline, topic string, partition int32, wait time.Duration, take func(Record) error) error {
 	client, err := sarama.NewClient(c.BootstrapServers, config)
 	if err != nil {
 		return fmt.Errorf("Kafka at %v: %w", c.BootstrapServers, err)
@@ -60,7 +60,7 @@ func readPartition(ctx context.Context, c Connection, config *sarama.Config, lin
 	fetching.Go(func() { f.run(readRecords) })
 	defer fetching.Wait()
 	defer f.close()
-	patience := time.NewTimer(readPatience)
+	patience := time.NewTimer(wait)
 	defer patience.Stop()
 	for {
 		select {
@@ -76,11 +76,11 @@ func readPartition(ctx context.Context, c Connection, config *sarama.Config, lin
 			if got.err != nil {
 				return fmt.Errorf("reading %s partition %d: %w", topic, partition, got.err)
 			}
-			patience.Reset(readPatience)
+			patience.Reset(wait)
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-patience.C:
-			return fmt.Errorf("reading %s partition %d: nothing came for %v, before its end at %d", topic, partition, readPatience, end)
+			return fmt.Errorf("reading %s partition %d: nothing came for %v, before its end at %d: %w", topic, partition, wait, end, sarama.ErrRequestTimedOut) // which can pass
 		}
 	}
 }

@@ -13,6 +13,7 @@ type table struct {
 	slots []entry // slots that homes fall in, then some for what is pushed over the end
 	homes int
 	used  int
+	sized bool // was made large enough for what is expected
 }
 
 // entry is 28 bytes; 64-bit numbers stand in halves, since they would align it to 32.
@@ -85,6 +86,7 @@ func (t *table) home(hash uint64) int {
 // size makes an empty table large enough for n entries.
 func (t *table) size(n int) {
 	if n > 0 {
+		t.sized = true
 		t.lay(n*5/4 + 1)
 	}
 }
@@ -155,12 +157,12 @@ func (t *table) shift(i int) bool {
 	return true
 }
 
-// tableDoubles is up to where a table doubles when it is full: that costs less time than memory. Beyond, it grows by an eighth.
+// tableDoubles is up to where a table of which nothing was known doubles when it is full: that costs less time than memory. Others grow by an eighth.
 const tableDoubles = 32 << 10
 
 func (t *table) grow() {
 	more := t.homes / 8
-	if t.homes < tableDoubles {
+	if !t.sized && t.homes < tableDoubles {
 		more = t.homes
 	}
 	t.relay(max(16, t.homes+more))

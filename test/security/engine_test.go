@@ -160,8 +160,8 @@ func (r *running) address() string {
 	var found string
 	eventually(r.t, "it has an HTTP server", func() bool {
 		_, rest, ok := strings.Cut(r.log.String(), `msg="HTTP server" address=`)
-		found, _, _ = strings.Cut(rest, "\n")
-		return ok && found != ""
+		found, rest, _ = strings.Cut(rest, " ")
+		return ok && strings.Contains(rest, "\n")
 	})
 	return found
 }
