@@ -108,6 +108,7 @@ func TestBoardsFlood(t *testing.T) {
 		}
 		w.checkMetrics(m, evicted)
 		said := false
+		_ = m.stop() // what it logs is read without a lock
 		for _, line := range log.Captured()[watermill.ErrorLogLevel] {
 			said = said || line.Err != nil && strings.Contains(line.Err.Error(), "limits.rank_items")
 		}

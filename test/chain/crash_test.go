@@ -181,6 +181,7 @@ func TestReplay(t *testing.T) {
 		w.Check(false)
 
 		told := 0
+		_ = m.stop() // what it logs is read without a lock
 		for _, line := range log.Captured()[watermill.InfoLogLevel] {
 			if strings.HasPrefix(line.Msg, "replaying: open panes and the seen event IDs are built up again") {
 				c := commits[line.Fields["partition"].(int)]
