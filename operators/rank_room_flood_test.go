@@ -214,9 +214,9 @@ func TestFloodOfRegions(t *testing.T) {
 
 // TestFloodLeavesTablesSpread: what stays of a flood is spread over the table, or searches would take ever longer.
 func TestFloodLeavesTablesSpread(t *testing.T) {
-	f := newFlooded(t, 5000, []string{})
-	for n := 0; n < 200_000; n += 1000 {
-		cells := make([]event.Cell, 1000)
+	f := newFlooded(t, 20_000, []string{})
+	for n := 0; n < 300_000; n += 3000 {
+		cells := make([]event.Cell, 3000)
 		for i := range cells {
 			cells[i] = cellOf("post-"+strconv.Itoa(n+i), 1, 0)
 		}
