@@ -11,10 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-const (
-	readPatience = 30 * time.Second // how long ReadPartition waits for a record that must come
-	readRecords  = 1000             // are taken out of a fetch together
-)
+// readPatience is how long ReadPartition waits for a record that must come.
+const readPatience = 30 * time.Second
 
 // ReadPartition reads a partition from its first record to where its log ends at the time of the call, outside of any group,
 // and calls take for each record in turn. A Record's slices are take's to keep. It returns take's error, the cause of ctx's end, or what
@@ -52,12 +50,13 @@ func readPartition(ctx context.Context, c Connection, config *sarama.Config, lin
 	if from >= end {
 		return nil
 	}
-	f, err := newFetcher(DefaultSubscriberConfig(c, ""), line, watermill.NopLogger{}, topic, partition, from)
+	reading := DefaultSubscriberConfig(c, "")
+	f, err := newFetcher(reading, line, watermill.NopLogger{}, topic, partition, from)
 	if err != nil {
 		return err
 	}
 	var fetching sync.WaitGroup
-	fetching.Go(func() { f.run(readRecords) })
+	fetching.Go(func() { f.run(reading.BatchRecords) })
 	defer fetching.Wait()
 	defer f.close()
 	patience := time.NewTimer(wait)

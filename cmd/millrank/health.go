@@ -77,10 +77,10 @@ func (a *app) health(ctx context.Context, server settings.HTTP, address string, 
 		return usage(err)
 	}
 	response, err := client.Do(request)
-	if why := settings.HTTPRefused(err); why != "" {
-		return fmt.Errorf("no answer from %s: %w; %s", address, err, why)
-	}
 	if err != nil {
+		if why := settings.HTTPRefused(err); why != "" {
+			return fmt.Errorf("no answer from %s: %w; %s", address, err, why)
+		}
 		return fmt.Errorf("no answer from %s: %w; is 'millrank run' running, with the same http.address?", address, err)
 	}
 	defer response.Body.Close() //nolint:errcheck // it was only read
