@@ -90,7 +90,7 @@ func (w *World) GroupOf(handler string) string {
 	}
 }
 
-// Produce appends records to each partition's log. Their offsets become those that Kafka gives them.
+// Produce appends records to each partition's log, which becomes what Kafka holds: its offsets, and what it has twice.
 func (w *World) Produce(logs [][]sim.Record) {
 	w.T.Helper()
 	var failed atomic.Pointer[error]
@@ -98,10 +98,7 @@ func (w *World) Produce(logs [][]sim.Record) {
 		first := len(w.Logs[p])
 		w.Logs[p] = append(w.Logs[p], log...)
 		for i, r := range log {
-			record := &kgo.Record{Topic: w.Topics.Events, Partition: int32(p), Value: r.JSON(), Timestamp: time.UnixMilli(r.Time), Key: []byte(r.Item)}
-			if r.Kind == sim.Punctuation {
-				record.Headers = []kgo.RecordHeader{{Key: "advance-watermark", Value: fmt.Append(nil, r.At)}}
-			}
+			record := w.record(p, r, r.JSON())
 			w.Values[p] = append(w.Values[p], record.Value)
 			w.Client.Produce(w.T.Context(), record, func(got *kgo.Record, err error) {
 				if err != nil {
@@ -118,6 +115,55 @@ func (w *World) Produce(logs [][]sim.Record) {
 	if err := failed.Load(); err != nil {
 		w.T.Fatal(*err)
 	}
+	for _, log := range w.Logs {
+		for i := range log[min(1, len(log)):] {
+			if log[i+1].Offset != log[i].Offset+1 {
+				w.readBack()
+				return
+			}
+		}
+	}
+}
+
+// readBack makes the logs what the topic holds. A producer repeats what it has had no answer for, and a broker that
+// was killed may not know the producer's numbers any more: then it has some records twice.
+func (w *World) readBack() {
+	w.T.Helper()
+	type content struct {
+		value, at string
+		time      int64
+	}
+	of := func(r *kgo.Record) content {
+		c := content{value: string(r.Value), time: r.Timestamp.UnixMilli()}
+		for _, h := range r.Headers {
+			c.at += string(h.Value)
+		}
+		return c
+	}
+	for p, records := range w.ReadAll(w.Topics.Events, w.Partitions) {
+		known := map[content]sim.Record{}
+		for i, r := range w.Logs[p] {
+			known[of(w.record(p, r, w.Values[p][i]))] = r
+		}
+		w.Logs[p], w.Values[p] = nil, nil
+		for _, record := range records {
+			r, ok := known[of(record)]
+			if !ok {
+				w.T.Fatalf("%s/%d: a record at %d that this test has not produced", record.Topic, p, record.Offset)
+			}
+			r.Offset = record.Offset
+			w.Logs[p], w.Values[p] = append(w.Logs[p], r), append(w.Values[p], record.Value)
+		}
+	}
+}
+
+// record returns what is produced for a record of a partition's log.
+func (w *World) record(p int, r sim.Record, value []byte) *kgo.Record {
+	record := &kgo.Record{Topic: w.Topics.Events, Partition: int32(p), Value: value, Timestamp: time.UnixMilli(r.Time), Key: []byte(r.Item)}
+	if r.Kind == sim.Punctuation {
+		record.Headers = []kgo.RecordHeader{{Key: "advance-watermark", Value: fmt.Append(nil, r.At)}}
+	}
+	return record
 }
 
 // LastOffset returns the offset of a partition's last record, or -1.
