@@ -105,7 +105,7 @@ func (s *sampler) lookAtProcesses(ctx context.Context) {
 	looking.Wait()
 }
 
-// look looks at a process, and reports false where it has ended.
+// look looks at a process, and reports false where it has ended, or the looking.
 func (m *member) look(ctx context.Context, at float64) (processSample, bool) {
 	sample := processSample{At: at, Slot: m.slot, PID: m.pid()}
 	needs := m.Needs()
@@ -118,7 +118,7 @@ func (m *member) look(ctx context.Context, at float64) (processSample, bool) {
 	sample.RSS, sample.Files = now.Memory, len(files)
 	sample.CPU = (now.CPU - before.CPU).Seconds() / sampleEvery.Seconds()
 	sample.Goroutines = m.goroutines(ctx)
-	return sample, true
+	return sample, ctx.Err() == nil
 }
 
 // goroutines asks a process how many it has; 0 where it doesn't say.

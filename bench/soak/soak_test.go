@@ -37,8 +37,14 @@ func TestSoak(t *testing.T) {
 	if len(r.Faults) != 2 || r.Produced < 55_000 || e.Records != r.Produced || e.Cells < 5000 || e.Lists < 50 || e.Decided["malformed"] == 0 || e.Decided["future"] == 0 || e.Decided["duplicate"] == 0 {
 		t.Errorf("it shows nothing: %d faults, %d records, %+v", len(r.Faults), r.Produced, e)
 	}
-	if len(r.Stream) < 5 || len(r.Processes) < 20 || r.Processes[len(r.Processes)-1].Goroutines == 0 {
-		t.Errorf("%d samples of the stream, %d of processes, the last of which is %+v", len(r.Stream), len(r.Processes), r.Processes[len(r.Processes)-1])
+	answered := map[int]int{}
+	for _, s := range r.Processes {
+		if s.Goroutines > 0 {
+			answered[s.Slot]++
+		}
+	}
+	if len(r.Stream) < 5 || answered[0] < 5 || answered[1] < 5 {
+		t.Errorf("%d samples of the stream, %d of processes, of which %v say how many goroutines there are", len(r.Stream), len(r.Processes), answered)
 	}
 	text, err := os.ReadFile(filepath.Join(r.folder, "report.md"))
 	if err != nil || !strings.Contains(string(text), "PASSED") {

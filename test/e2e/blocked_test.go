@@ -18,7 +18,7 @@ func TestRebalanceWhileBlocked(t *testing.T) {
 	w.Watch()
 	first := w.start()
 	logs := w.LiveLogs(rng.Uint64(), 6000)
-	w.ProducePart(logs, 0, 4)
+	w.ProducePart(logs, 0, 5)
 	w.AwaitLists()
 	w.awaitMembers(1)
 	join := func() time.Duration {
@@ -32,10 +32,10 @@ func TestRebalanceWhileBlocked(t *testing.T) {
 		w.awaitMembers(1)
 		return took
 	}
-	idle, blocked := min(join(), join()), time.Hour
+	idle, blocked := min(join(), join(), join()), time.Hour
 	server.Pause()
-	for part := range 2 {
-		w.ProducePart(logs, 1+part, 4)
+	for part := range 3 {
+		w.ProducePart(logs, 1+part, 5)
 		w.AwaitProgress(w.Total()) // the intake doesn't wait for Redis
 		w.Eventually("lists wait for Redis", func() bool {
 			status, ok := w.status(first)
@@ -48,7 +48,7 @@ func TestRebalanceWhileBlocked(t *testing.T) {
 		blocked = min(blocked, join())
 	}
 	server.Continue()
-	w.ProducePart(logs, 3, 4)
+	w.ProducePart(logs, 4, 5)
 	w.finish(true)
 	if t.Logf("a process joins within %v when idle, and %v when Redis blocks", idle, blocked); blocked > idle+time.Second {
 		t.Errorf("a rebalance takes %v when idle, and %v when Redis is blocked", idle, blocked)

@@ -41,7 +41,7 @@ func TestHistoryAway(t *testing.T) {
 	through := []string{"--set", "clickhouse.addresses=" + g.Addr(), "--set", "clickhouse.timeout=2s"}
 	logs := w.Arrive(9, facts)
 	count := func() (n uint64) {
-		_ = w.conn.QueryRow(t.Context(), "SELECT count() FROM millrank.cells").Scan(&n) // there may be no table yet
+		_ = w.conn.QueryRow(t.Context(), "SELECT count() FROM millrank.cells FINAL").Scan(&n) // there may be no table yet
 		return n
 	}
 	p := w.start(through...)

@@ -45,10 +45,14 @@ func TestRetentionPasses(t *testing.T) {
 // that every five minutes: test/chain, where it does so every second, has it stop.)
 func TestPartitionsAdded(t *testing.T) {
 	w, rng := liveRun(t, kafka.Broker(t).Brokers())
+	w.flags = nobodyDies
 	w.Watch()
-	w.Produce(w.LiveLogs(rng.Uint64(), 3000))
+	logs := w.LiveLogs(rng.Uint64(), 3000)
+	w.ProducePart(logs, 0, 2)
 	p := w.start("--handlers", "intake")
 	w.start("--handlers", "rank,leaderboard,late")
+	w.AwaitLists()
+	w.ProducePart(logs, 1, 2)
 	w.finish(false)
 	if code := p.Term(25 * time.Second); code != 0 {
 		t.Errorf("exit code %d after SIGTERM, want 0", code)

@@ -37,6 +37,9 @@ func liveRun(t *testing.T, brokers []string) (*run, *rand.Rand) {
 	return liveRunOn(t, brokers, sharedRedis.Get(t).Addr())
 }
 
+// nobodyDies are flags for processes that none is to be missed of, however slow the machine is.
+var nobodyDies = []string{"--set", "kafka.session_timeout=45s"}
+
 func liveRunOn(t *testing.T, brokers []string, redis string) (*run, *rand.Rand) {
 	t.Helper()
 	rng := world.NewRand(t, rand.Uint64()%1_000_000)

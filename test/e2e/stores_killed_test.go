@@ -18,7 +18,7 @@ import (
 func TestStoresKilled(t *testing.T) {
 	server, redis := clickhousetest.StartTest(t, embedded.ClickHouseOptions{}), redisserver.StartTest(t, redisserver.Options{})
 	toRedis, toClickHouse := proxyTo(t, redis.Addr), proxyTo(t, server.Addr)
-	const redisWrite = "evalsha" // in each request that writes a list
+	const redisWrite = ":top_k:" // in each request that writes a list: of their keys
 	w := newRun(world.New(t, kafka.Broker(t).Brokers(), world.LiveSettings(), 4, 3), "stores-killed", world.LiveBoards(), 2, redis.Addr()).withHistory(server)
 	through := []string{"--set", "redis.addresses=" + toRedis.Addr(), "--set", "redis.timeout=2s", "--set", "clickhouse.addresses=" + toClickHouse.Addr(), "--set", "clickhouse.timeout=2s"}
 	rng := world.NewRand(t, rand.Uint64()%1_000_000)

@@ -84,8 +84,9 @@ func TestSecrets(t *testing.T) {
 	address := ""
 	eventually(t, "it has an HTTP server", func() bool {
 		_, rest, ok := strings.Cut(log.String(), `"msg":"HTTP server","address":"`)
-		address, _, _ = strings.Cut(rest, `"`)
-		return ok && address != ""
+		var whole bool
+		address, _, whole = strings.Cut(rest, `"`)
+		return ok && whole
 	})
 	s.counts(server, s.produce(100))
 	for _, path := range []string{"/livez", "/readyz", "/status", "/metrics", "/nothing", "/debug/pprof/goroutine?debug=2", "/debug/pprof/heap"} {

@@ -115,9 +115,9 @@ func (w *World) Produce(logs [][]sim.Record) {
 	if err := failed.Load(); err != nil {
 		w.T.Fatal(*err)
 	}
-	for _, log := range w.Logs {
-		for i := range log[min(1, len(log)):] {
-			if log[i+1].Offset != log[i].Offset+1 {
+	for p, log := range logs {
+		for i := max(1, len(w.Logs[p])-len(log)); i < len(w.Logs[p]); i++ {
+			if w.Logs[p][i].Offset != w.Logs[p][i-1].Offset+1 {
 				w.readBack()
 				return
 			}
