@@ -179,16 +179,20 @@ func (w *world) through() []int64 {
 	return list
 }
 
+// done reports whether everything is processed and committed.
+func (w *world) done() bool {
+	w.t.Helper()
+	for p, through := range w.through() {
+		if through < int64(len(w.logs[p]))-1 {
+			return false
+		}
+	}
+	return true
+}
+
 func (w *world) awaitDone() {
 	w.t.Helper()
-	eventually(w.t, "everything is processed and committed", func() bool {
-		for p, through := range w.through() {
-			if through < int64(len(w.logs[p]))-1 {
-				return false
-			}
-		}
-		return true
-	})
+	eventually(w.t, "everything is processed and committed", w.done)
 }
 
 // check compares all that came out with the oracle. It returns how many dead letters came again.

@@ -131,8 +131,9 @@ func (r *rig) send(messages ...*message.Message) {
 	}
 }
 
-// flush has what has changed published, by time, and returns when it has arrived.
-func (r *rig) flush() {
+// flush has what has changed published, by time, and returns when it has arrived, and after how many flushes: one, unless a shard was not free, or the
+// machine is slow.
+func (r *rig) flush() (times int) {
 	r.t.Helper()
 	want := r.Status()[0].Offset + 1
 	var again time.Time
@@ -141,9 +142,11 @@ func (r *rig) flush() {
 			r.clock.add(r.config.FlushInterval)
 			r.send(punctuation(start - 3_600_000)) // it changes nothing
 			again = time.Now().Add(time.Second)
+			times++
 		}
 		return receive(r.t, r.updates.all(), 1, r.config.Shards).asOf[0] >= want
 	})
+	return times
 }
 
 // received is what the receivers of updates have.

@@ -297,6 +297,24 @@ func within(t *testing.T, limit time.Duration, what string, f func()) time.Durat
 	return took
 }
 
+// pace checks that something happens once in an interval. A machine that stands still for a moment makes one time late, and the next one
+// close to it, but no more of them.
+func pace(t *testing.T, what string, times []time.Time, interval time.Duration) {
+	t.Helper()
+	gaps := make([]time.Duration, 0, len(times))
+	for i, at := range times[1:] {
+		gaps = append(gaps, at.Sub(times[i]))
+	}
+	took := times[len(times)-1].Sub(times[0])
+	if most := int(took/interval) + 2; len(gaps) > most {
+		t.Errorf("%s: %d in %v, at most %d in intervals of %v", what, len(gaps), took, most, interval)
+	}
+	slices.Sort(gaps)
+	if usual := gaps[len(gaps)/2]; usual < interval/2 || usual > 2*interval {
+		t.Errorf("%s: usually one in %v, want one in %v", what, usual, interval)
+	}
+}
+
 func same(got, want []string) error {
 	if slices.Equal(got, want) {
 		return nil

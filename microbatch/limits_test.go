@@ -69,7 +69,7 @@ func TestBatchBytes(t *testing.T) {
 func TestBatchLinger(t *testing.T) {
 	k := fake(t, 1, 1)
 	config := k.settings("sticky")
-	config.BatchLinger = 300 * time.Millisecond
+	config.BatchLinger = 2 * time.Second
 	m := join(t, k, config, ack)
 	m.untilQuiet(t, 0, 0, 0)
 	began := time.Now()
@@ -82,7 +82,7 @@ func TestBatchLinger(t *testing.T) {
 		if len(m.batches) != 1 {
 			t.Errorf("%d batches, want 1", len(m.batches))
 		}
-		if waited := m.batches[0].at.Sub(began); waited < 300*time.Millisecond || waited > time.Second {
+		if waited := m.batches[0].at.Sub(began); waited < config.BatchLinger || waited > 2*config.BatchLinger {
 			t.Errorf("it came after %v", waited)
 		}
 	})

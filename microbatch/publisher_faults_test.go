@@ -139,9 +139,14 @@ func TestPublishFaultsAtRandom(t *testing.T) {
 	t.Logf("seed %d", seed)
 	dice := rand.New(rand.NewPCG(seed, 0))
 	retriable := []*kerr.Error{kerr.NotLeaderForPartition, kerr.NotEnoughReplicasAfterAppend, kerr.RequestTimedOut}
+	requests := 0
 	cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) { // serially, by the cluster
 		cluster.KeepControl()
-		switch dice.IntN(30) {
+		fault := dice.IntN(30)
+		if requests++; requests == 20 {
+			fault = 3 // at least this one fails a call
+		}
+		switch fault {
 		case 0:
 			return nil, errors.New("cut"), true
 		case 1:

@@ -205,7 +205,7 @@ func TestPublishedTogether(t *testing.T) {
 		requests.Add(1)
 		return nil, nil, false
 	})
-	p := publisherOf(t, cluster, func(c *microbatch.PublisherConfig) { c.Linger = 100 * time.Millisecond })
+	p := publisherOf(t, cluster, func(c *microbatch.PublisherConfig) { c.Linger, c.DeliveryTimeout = 2*time.Second, patience })
 	var msgs []*message.Message
 	var want [][]string
 	for partition := range 4 {

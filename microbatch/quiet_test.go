@@ -1,6 +1,7 @@
 package microbatch_test
 
 import (
+	"fmt"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -35,49 +36,47 @@ func (m *member) untilQuiet(t *testing.T, partition int32, position, logEnd int6
 func TestHeartbeats(t *testing.T) {
 	k := fake(t, 2, 1)
 	k.produce(t, 0, 0, 10)
+	const interval = 50 * time.Millisecond
 	config := k.settings("sticky")
-	config.SilentInterval = 50 * time.Millisecond
+	config.SilentInterval = interval
 	var busy atomic.Bool
+	free := make(chan time.Time, 1)
 	m := join(t, k, config, func(d delivery) {
-		if busy.Load() && d.claim.Partition == 1 {
-			<-time.After(300 * time.Millisecond)
-			busy.Store(false)
+		if d.claim.Partition == 1 && busy.CompareAndSwap(true, false) {
+			<-time.After(3 * interval)
+			free <- time.Now()
 		}
 		d.message.Ack()
 	})
 	m.untilAll(t, 10)
 	m.untilQuiet(t, 0, 10, 10)
 	m.untilQuiet(t, 1, 0, 0)
-	count := func() (n [2]int) {
-		m.read(func() {
+	// after returns when n heartbeats of a partition came, the first of those after a time.
+	after := func(partition int32, since time.Time, n int) (times []time.Time) {
+		m.until(t, "heartbeats come", func() bool {
+			times = times[:0]
 			for _, d := range m.beats {
-				n[d.claim.Partition]++
+				if d.claim.Partition == partition && d.at.After(since) && len(times) < n {
+					times = append(times, d.at)
+				}
 			}
+			return len(times) == n
 		})
-		return n
+		return times
 	}
-	before := count()
-	<-time.After(time.Second)
-	after := count()
-	for p := range 2 {
-		if n := after[p] - before[p]; n < 12 || n > 22 {
-			t.Errorf("partition %d: %d heartbeats in 20 intervals", p, n)
-		}
+	began := time.Now()
+	for p := range int32(2) {
+		pace(t, fmt.Sprintf("heartbeats of partition %d", p), after(p, began, 21), interval)
 	}
-	busy.Store(true)
-	eventually(t, "it isn't busy any more", func() bool { return !busy.Load() })
-	m.read(func() {
-		var last time.Time
-		for _, d := range m.beats {
-			if d.claim.Partition != 1 {
-				continue
-			}
-			if d.at.Sub(last) < 10*time.Millisecond {
-				t.Errorf("two heartbeats within %v", d.at.Sub(last))
-			}
-			last = d.at
-		}
-	})
+	var second []time.Duration // how long after the handler was busy the second one came
+	for range 5 {
+		busy.Store(true)
+		since := <-free
+		second = append(second, after(1, since, 2)[1].Sub(since))
+	}
+	if slices.Sort(second); second[2] < interval/2 {
+		t.Errorf("two heartbeats came within %v of a handler's being free: they have waited for it", second)
+	}
 }
 
 // TestNoHeartbeats: they can be turned off.

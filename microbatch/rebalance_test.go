@@ -71,10 +71,13 @@ func TestBlockedRebalance(t *testing.T) {
 		for p := range int32(4) {
 			k.produce(t, p, 0, 3000)
 		}
-		blocked := make(chan struct{})
-		unblock := sync.OnceFunc(func() { close(blocked) })
-		slow := rebalance(blocked, unblock)
-		idle := rebalance(blocked, unblock)
+		slow, idle := time.Hour, time.Hour // the least of three each: the machine may have been busy with something else
+		for range 3 {
+			blocked := make(chan struct{})
+			unblock := sync.OnceFunc(func() { close(blocked) })
+			slow = min(slow, rebalance(blocked, unblock))
+			idle = min(idle, rebalance(blocked, unblock))
+		}
 		t.Logf("a rebalance took %v; with blocked handlers %v", idle.Round(time.Millisecond), slow.Round(time.Millisecond))
 		if slow-idle > time.Second {
 			t.Errorf("a rebalance took %v, but %v with blocked handlers", idle, slow)

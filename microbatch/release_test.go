@@ -64,18 +64,20 @@ func TestReleaseAgain(t *testing.T) {
 			}
 			d.message.Ack()
 		})
-		<-time.After(2 * time.Second)
-		var claims int
-		m.read(func() {
-			for _, c := range m.claims {
-				if c.Partition == 0 {
-					claims++
+		var tried []time.Time
+		m.until(t, "it is tried four times again", func() bool {
+			tried = tried[:0]
+			for _, d := range m.batches {
+				if d.claim.Partition == 0 {
+					tried = append(tried, d.at)
 				}
 			}
+			return len(tried) >= 5
 		})
-		t.Logf("%d claims in 2 s", claims)
-		if claims < 3 || claims > 6 {
-			t.Errorf("%d claims in 2 s", claims)
+		for i := 2; i < len(tried); i++ { // the first time it is at once
+			if waited, least := tried[i].Sub(tried[i-1]), config.RetryMin<<(i-2); waited < least {
+				t.Errorf("it was tried again after %v, want %v or more", waited, least)
+			}
 		}
 		k.produce(t, 1, 0, 10)
 		m.until(t, "the other partition is served", func() bool { return len(m.values(1)) >= 10 })

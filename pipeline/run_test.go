@@ -60,7 +60,8 @@ func newEngine(t *testing.T, more ...string) *engine {
 	t.Cleanup(e.redis.Close)
 	e.settings = load(t, append([]string{
 		"name=likes", "source.topic=likes", "kafka.bootstrap_servers=" + e.kafka.Brokers()[0], "redis.addresses=" + e.redis.Addr(), "redis.timeout=1s", "topics.replication_factor=1",
-		"boards=[{name: likes, window: 1h, k: 10}]", "http.address=" + freeAddress(t), "shutdown_timeout=5s", "kafka.session_timeout=1s",
+		"boards=[{name: likes, window: 1h, k: 10}]", "http.address=" + freeAddress(t), "shutdown_timeout=5s",
+		"kafka.session_timeout=10s", // long, since nobody dies; but less than patience, where one ends without leaving its group
 	}, more...)...)
 	e.client = goredis.NewClient(&goredis.Options{Addr: e.redis.Addr()})
 	t.Cleanup(func() { _ = e.client.Close() })

@@ -129,7 +129,9 @@ func TestTelemetry(t *testing.T) {
 		return o.value("millrank.clickhouse.rows", "millrank.table=cells") > 0 && o.value("millrank.clickhouse.rows", "millrank.table=rankings") > 0 &&
 			o.value("millrank.clickhouse.rows", "millrank.table=dead_letters") == want["malformed"]+want["future"]+want["late"]
 	})
-	eventually(t, "nothing lags", func() bool { return o.value("millrank.partition.lag") == 0 })
+	eventually(t, "nothing lags, and nothing is pending", func() bool {
+		return o.value("millrank.partition.lag") == 0 && o.value("millrank.partition.pending") == 0
+	})
 	o.checkCounts(want)
 	o.checkNames(docs)
 	o.checkExemplars()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -163,8 +164,11 @@ func TestHolds(t *testing.T) {
 		t.Errorf("groups %+v, shards %+v", st.Groups, st.Shards)
 	}
 	// One falls behind: it goes on with old events, so that it isn't idle.
-	var held progress.State
-	for i, done := 0, false; !done; i++ {
+	i := 0
+	held := w.sees("partition 5 holds time back", func(st progress.State) bool {
+		if h := st.Verdict.Holding; h != nil && h.Problem && slices.Equal(h.Partitions, []int{5}) { // for a moment it may not be the only one
+			return true
+		}
 		for p := range partitions {
 			at := began.Add(5 * time.Minute)
 			if p == 5 {
@@ -172,15 +176,12 @@ func TestHolds(t *testing.T) {
 			}
 			w.produces(p, at.Add(time.Duration(i)*time.Millisecond), "b")
 		}
-		var err error
-		if held, err = w.reader.Read(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		done = held.Verdict.Holding != nil && held.Verdict.Holding.Problem
-	}
+		i++
+		return false
+	})
 	h := held.Verdict.Holding
 	w.Log(h.Sentence)
-	if len(h.Partitions) != 1 || h.Partitions[0] != 5 || h.Silent || h.AheadMS < 4*60_000 || held.Verdict.OK || !strings.Contains(h.Sentence, "Partition 5 holds time back") {
+	if h.Silent || h.AheadMS < 4*60_000 || held.Verdict.OK || !strings.Contains(h.Sentence, "Partition 5 holds time back") {
 		t.Errorf("%+v", h)
 	}
 	stop()

@@ -51,7 +51,7 @@ func TestDataSetBoards(t *testing.T) {
 				w.options.FlushEvery = 100 * time.Millisecond
 				for range way.processes {
 					c := w.member()
-					c.BatchRecords, c.FlushInterval, c.SessionTimeout = 4096, w.options.FlushEvery, time.Minute // nobody dies
+					c.BatchRecords, c.FlushInterval = 4096, w.options.FlushEvery
 					if way.processes == 1 {
 						startMember(t, c, wrap{})
 					} else {

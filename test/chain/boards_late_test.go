@@ -40,13 +40,13 @@ func (w *boardsWorld) lates() map[event.ListKey]int64 {
 func TestLateCounts(t *testing.T) {
 	onRedis(t, redisserver.Options{}, func(t *testing.T, w *boardsWorld, _ *redisserver.Server, rng *rand.Rand) {
 		w.options.TTL = 100 * 365 * 24 * time.Hour // the events are old, and a list that isn't there yet is counted for while it can be
-		members := []*world.Process{startProcess(w.World, w.member()), startProcess(w.World, w.member())}
+		members := []*world.Process{startProcess(w.World, w.member().mortal()), startProcess(w.World, w.member().mortal())}
 		w.Chaos(rng, w.LiveLogs(rng.Uint64(), 4000), 6, func(step int) {
 			w.AwaitProgress(w.Processed() + rng.Int64N(max(1, (w.Total()-w.Processed())/2)))
 			if step%2 == 1 {
 				i := rng.IntN(len(members))
 				members[i].Kill()
-				members[i] = startProcess(w.World, w.member())
+				members[i] = startProcess(w.World, w.member().mortal())
 			}
 		})
 		w.Close()

@@ -19,6 +19,7 @@ import (
 	"github.com/millrank/millrank/handlers"
 	"github.com/millrank/millrank/internal/redisserver"
 	"github.com/millrank/millrank/microbatch"
+	"github.com/millrank/millrank/sim"
 	"github.com/millrank/millrank/wire"
 )
 
@@ -47,21 +48,29 @@ func (w *boardsWorld) right(want world.Answers) (there, missing int) {
 func TestRefillAfterRetention(t *testing.T) {
 	onRedis(t, redisserver.Options{}, func(t *testing.T, w *boardsWorld, _ *redisserver.Server, rng *rand.Rand) {
 		w.options.RefillGrace = 100 * time.Millisecond
-		m := startMember(t, w.member(), wrap{})
+		c := w.member()
+		c.IdleTimeout = time.Hour // however long it takes: windows are dropped when all partitions have passed them
+		m := startMember(t, c, wrap{})
+		logs := w.LiveLogs(rng.Uint64(), 6000)
+		first, second := make([][]sim.Record, len(logs)), make([][]sim.Record, len(logs))
+		for p, log := range logs {
+			first[p], second[p] = log[:len(log)/2], log[len(log)/2:]
+		}
+		w.Chaos(rng, first, 5, func(int) { w.AwaitLists() })
+		early := w.Expected()
+		w.Eventually("some windows are final, others are not", func() bool { n := len(w.Final(early)); return n > 0 && n < len(early) })
+		ends, err := w.Admin.ListEndOffsets(t.Context(), w.Topics.Rankings)
+		if err == nil {
+			err = ends.Error()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 		var until kadm.Offsets
-		w.Chaos(rng, w.LiveLogs(rng.Uint64(), 6000), 10, func(step int) {
-			w.AwaitLists()
-			if step != 4 {
-				return
-			}
-			ends, err := w.Admin.ListEndOffsets(t.Context(), w.Topics.Rankings) // in the middle: some windows are final by now, and others not
-			if err != nil {
-				t.Fatal(err)
-			}
-			ends.Each(func(o kadm.ListedOffset) {
-				until.Add(kadm.Offset{Topic: o.Topic, Partition: o.Partition, At: o.Offset})
-			})
+		ends.Each(func(o kadm.ListedOffset) {
+			until.Add(kadm.Offset{Topic: o.Topic, Partition: o.Partition, At: o.Offset})
 		})
+		w.Chaos(rng, second, 5, func(int) { w.AwaitLists() })
 		w.Close()
 		want := w.Expected()
 		w.CheckLists(want)
@@ -74,9 +83,7 @@ func TestRefillAfterRetention(t *testing.T) {
 			}
 			return len(list) == w.Config.Lanes
 		})
-		if _, err := w.Admin.DeleteRecords(t.Context(), until); err != nil {
-			t.Fatal(err)
-		}
+		w.DeleteRecords(until)
 		w.redis(func(ctx context.Context) error { return w.Redis.FlushAll(ctx).Err() })
 		w.Eventually("it is filled in", func() bool { return m.leaderboard.Refills() >= int64(w.Config.Lanes) })
 		there, missing := w.right(want)

@@ -37,7 +37,7 @@ func onBoth(t *testing.T, seeds int, test func(t *testing.T, w *world.World, rng
 // end everything is as if nothing had happened.
 func TestKilled(t *testing.T) {
 	onBoth(t, 1, func(t *testing.T, w *world.World, rng *rand.Rand) {
-		members := []*world.Process{startProcess(w, member(w)), startProcess(w, member(w))}
+		members := []*world.Process{startProcess(w, member(w).mortal()), startProcess(w, member(w).mortal())}
 		kills := 0
 		w.Chaos(rng, w.LiveLogs(rng.Uint64(), 10_000), 24, func(int) {
 			w.AwaitProgress(w.Processed() + rng.Int64N(max(1, (w.Total()-w.Processed())/2)))
@@ -48,7 +48,7 @@ func TestKilled(t *testing.T) {
 			members[i].Kill()
 			kills++
 			w.CheckDurable()
-			members[i] = startProcess(w, member(w))
+			members[i] = startProcess(w, member(w).mortal())
 		})
 		w.AwaitDone()
 		t.Logf("%d kills", kills)
@@ -62,7 +62,7 @@ func TestKilledAfterDeadLetters(t *testing.T) {
 	onBoth(t, 1, func(t *testing.T, w *world.World, rng *rand.Rand) {
 		w.Produce(w.LiveLogs(rng.Uint64(), 5000))
 		for range 4 {
-			c := member(w)
+			c := member(w).mortal()
 			c.DieAfterLetters = 1 + rng.IntN(8)
 			c.BatchRecords = 200
 			p := startProcess(w, c)
@@ -93,10 +93,8 @@ func TestKilledAfterDeadLetters(t *testing.T) {
 // TestZombie (fault 9): a member is stopped for longer than its session lasts; another takes over; then it goes on.
 func TestZombie(t *testing.T) {
 	onBoth(t, 1, func(t *testing.T, w *world.World, rng *rand.Rand) {
-		c := member(w)
-		c.SessionTimeout = 600 * time.Millisecond
-		sleeper, other := startProcess(w, c), startProcess(w, c)
-		_ = other
+		sleeper := startProcess(w, member(w).mortal())
+		startProcess(w, member(w))
 		w.Chaos(rng, w.LiveLogs(rng.Uint64(), 10_000), 12, func(step int) {
 			w.AwaitProgress(w.Processed() + 1)
 			if step%4 != 1 {
@@ -117,10 +115,10 @@ func TestZombie(t *testing.T) {
 func TestTerminated(t *testing.T) {
 	onBoth(t, 1, func(t *testing.T, w *world.World, rng *rand.Rand) {
 		c := member(w)
-		c.SessionTimeout, c.ReleaseTimeout = time.Minute, 3*time.Second // a slow machine has time to commit
+		c.ReleaseTimeout = 3 * time.Second // a slow machine has time to commit
 		p := startProcess(w, c)
 		w.Chaos(rng, w.LiveLogs(rng.Uint64(), 10_000), 6, func(int) {
-			w.AwaitProgress(w.Processed() + rng.Int64N(max(1, w.Total()-w.Processed())))
+			w.AwaitProgress(w.Processed() + 1 + rng.Int64N(max(1, w.Total()-w.Processed()))) // so that it is there for signals
 			if code := p.Term(10 * time.Second); code != 0 {
 				t.Errorf("exit code %d", code)
 				p.ShowLog()

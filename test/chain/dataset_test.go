@@ -54,7 +54,7 @@ func TestDataSets(t *testing.T) {
 					w.Produce(logs)
 					for range members {
 						c := member(w)
-						c.BatchRecords, c.SessionTimeout = 4096, time.Minute // nobody dies
+						c.BatchRecords = 4096
 						startMember(t, c, wrap{})
 					}
 					w.AwaitDone()

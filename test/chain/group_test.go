@@ -52,21 +52,28 @@ func TestChurn(t *testing.T) {
 func TestRebalanceWhileBlocked(t *testing.T) {
 	for _, strategy := range []string{"cooperative-sticky", "sticky"} {
 		t.Run(strategy, func(t *testing.T) {
-			onBoth(t, 1, func(t *testing.T, idle *world.World, rng *rand.Rand) {
+			onBoth(t, 1, func(t *testing.T, shared *world.World, rng *rand.Rand) {
 				free := make(chan struct{})
 				close(free)
-				whenIdle := rebalance(idle, rng, strategy, &gate{open: free}, func(*gate) { idle.AwaitDone() })
-				idle.Check(true)
+				whenIdle, whenBlocked := time.Hour, time.Hour // the least of three each: the machine may have been busy with something else
+				for range 3 {
+					idle := world.New(t, shared.Brokers, shared.Settings, shared.Partitions, shared.Shards)
+					took, stop := rebalance(idle, rng, strategy, &gate{open: free}, func(*gate) { idle.AwaitDone() })
+					whenIdle = min(whenIdle, took)
+					idle.Check(true)
+					stop()
 
-				blocked := world.New(t, idle.Brokers, idle.Settings, idle.Partitions, idle.Shards)
-				g := &gate{open: make(chan struct{})}
-				whenBlocked := rebalance(blocked, rng, strategy, g, func(g *gate) {
-					blocked.Eventually("all partitions are blocked", func() bool { return g.waiting.Load() == int64(blocked.Partitions) })
-				})
-				close(g.open)
-				blocked.AwaitDone()
-				blocked.Check(true)
-
+					blocked := world.New(t, shared.Brokers, shared.Settings, shared.Partitions, shared.Shards)
+					g := &gate{open: make(chan struct{})}
+					took, stop = rebalance(blocked, rng, strategy, g, func(g *gate) {
+						blocked.Eventually("all partitions are blocked", func() bool { return g.waiting.Load() == int64(blocked.Partitions) })
+					})
+					whenBlocked = min(whenBlocked, took)
+					close(g.open)
+					blocked.AwaitDone()
+					blocked.Check(true)
+					stop()
+				}
 				t.Logf("idle %v, blocked %v", whenIdle, whenBlocked)
 				if whenBlocked > whenIdle+time.Second {
 					t.Errorf("a rebalance takes %v when idle, and %v when a handler is blocked", whenIdle, whenBlocked)
@@ -77,23 +84,26 @@ func TestRebalanceWhileBlocked(t *testing.T) {
 }
 
 // rebalance has one member work, its dead letters passing a gate, and a second one join when it is ready. It returns
-// how long the second one waits for its first partition.
-func rebalance(w *world.World, rng *rand.Rand, strategy string, g *gate, ready func(*gate)) time.Duration {
+// how long the second one waits for its first partition, and what stops both.
+func rebalance(w *world.World, rng *rand.Rand, strategy string, g *gate, ready func(*gate)) (took time.Duration, stop func()) {
 	w.T.Helper()
 	w.Produce(w.LiveLogs(rng.Uint64(), 3000))
 	c := member(w)
-	c.Strategy, c.SessionTimeout, c.HeartbeatInterval = strategy, 10*time.Second, 100*time.Millisecond
-	startMember(w.T, c, wrap{letters: func(p message.Publisher) message.Publisher { g.Publisher = p; return g }})
+	c.Strategy = strategy
+	first := startMember(w.T, c, wrap{letters: func(p message.Publisher) message.Publisher { g.Publisher = p; return g }})
 	ready(g)
 	assigned := make(chan struct{}, w.Partitions)
 	began := time.Now()
-	startMember(w.T, c, wrap{assigned: func(*microbatch.Claim) { assigned <- struct{}{} }})
+	second := startMember(w.T, c, wrap{assigned: func(*microbatch.Claim) { assigned <- struct{}{} }})
 	select {
 	case <-assigned:
-		return time.Since(began)
+		took = time.Since(began)
 	case <-time.After(world.Patience):
 		w.T.Fatal("the second member was assigned nothing")
-		return 0
+	}
+	return took, func() {
+		_ = second.stop()
+		_ = first.stop()
 	}
 }
 
@@ -138,20 +148,16 @@ func TestRetentionPasses(t *testing.T) {
 	onBoth(t, 1, func(t *testing.T, w *world.World, rng *rand.Rand) {
 		w.Produce(w.LiveLogs(rng.Uint64(), 3000))
 		runOnce(w)
-		if _, err := w.Admin.DeleteOffsets(t.Context(), w.Topics.Group, kadm.TopicsSet{w.Topics.Events: {0: {}, 1: {}, 2: {}, 3: {}}}); err != nil {
-			t.Fatal(err)
-		}
-		if w.Processed() > 0 {
-			t.Fatal("the commits are still there")
-		}
+		w.Eventually("the group's offsets are deleted", func() bool {
+			got, err := w.Admin.DeleteOffsets(t.Context(), w.Topics.Group, kadm.TopicsSet{w.Topics.Events: {0: {}, 1: {}, 2: {}, 3: {}}})
+			return err == nil && got.Error() == nil && w.Processed() == 0
+		})
 		runOnce(w) // from the oldest record
 		w.Check(true)
 
 		var until kadm.Offsets
 		until.Add(kadm.Offset{Topic: w.Topics.Events, Partition: 2, At: w.Commits()[2].Offset + 1})
-		if _, err := w.Admin.DeleteRecords(t.Context(), until); err != nil {
-			t.Fatal(err)
-		}
+		w.DeleteRecords(until)
 		refused(w, member(w), microbatch.ErrBelowStart, "retention.ms")
 	})
 }
@@ -160,15 +166,11 @@ func TestRetentionPasses(t *testing.T) {
 func TestPartitionsAdded(t *testing.T) {
 	onBoth(t, 1, func(t *testing.T, w *world.World, rng *rand.Rand) {
 		w.Produce(w.LiveLogs(rng.Uint64(), 2000))
-		c := member(w)
-		c.SessionTimeout = 10 * time.Second
-		m := startMember(t, c, wrap{})
+		m := startMember(t, member(w), wrap{})
 		w.AwaitDone()
 		ctx, cancel := context.WithTimeout(t.Context(), world.Patience)
 		defer cancel()
-		if _, err := w.Admin.UpdatePartitions(ctx, w.Partitions+2, w.Topics.Events); err != nil {
-			t.Fatal(err)
-		}
+		w.AddPartitions(2)
 		select {
 		case <-m.done:
 			if !errors.Is(m.err, microbatch.ErrPartitions) {

@@ -274,13 +274,20 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// member returns settings for a member in which everything happens soon.
+// member returns settings for a member in which everything happens soon, but one thing: its session lasts longer than any slow machine keeps it from
+// sending heartbeats, though not as long as tests wait, should it ever end without leaving the group.
 func member(w *world.World) memberConfig {
 	return memberConfig{
 		Brokers: w.Brokers, Topics: w.Topics, Shards: w.Shards, Partitions: w.Partitions, Settings: w.Settings,
-		Strategy: "cooperative-sticky", Generation: 1, SessionTimeout: 600 * time.Millisecond, HeartbeatInterval: 100 * time.Millisecond,
+		Strategy: "cooperative-sticky", Generation: 1, SessionTimeout: world.Patience / 2, HeartbeatInterval: 100 * time.Millisecond,
 		FlushInterval: 20 * time.Millisecond, FlushCells: 50_000, PendingCells: 500_000, BatchRecords: 1000,
 		CommitInterval: 20 * time.Millisecond, IdleTimeout: 300 * time.Millisecond, SilentInterval: 20 * time.Millisecond,
 		ReleaseTimeout: 500 * time.Millisecond, DeliveryTime: 10 * time.Second,
 	}
+}
+
+// mortal returns settings for a member that will be killed or halted: it is missed soon.
+func (c memberConfig) mortal() memberConfig {
+	c.SessionTimeout = 600 * time.Millisecond
+	return c
 }

@@ -35,9 +35,7 @@ func TestRetentionPasses(t *testing.T) {
 	w.stopOthers(nil)
 	var until kadm.Offsets
 	until.Add(kadm.Offset{Topic: w.Topics.Events, Partition: 2, At: w.Commits()[2].Offset + 1})
-	if _, err := w.Admin.DeleteRecords(t.Context(), until); err != nil {
-		t.Fatal(err)
-	}
+	w.DeleteRecords(until)
 	w.refused("retention.ms")
 }
 
@@ -57,9 +55,7 @@ func TestPartitionsAdded(t *testing.T) {
 	if code := p.Term(25 * time.Second); code != 0 {
 		t.Errorf("exit code %d after SIGTERM, want 0", code)
 	}
-	if _, err := w.Admin.UpdatePartitions(t.Context(), w.Partitions+2, w.Topics.Events); err != nil {
-		t.Fatal(err)
-	}
+	w.AddPartitions(2)
 	w.refused("new generation")
 	w.Check(false)
 	w.CheckLists(w.Expected())

@@ -160,6 +160,24 @@ func (w *Boards) Read(ctx context.Context, key string, order event.Order) (Store
 	return s, nil
 }
 
+// Final returns which of the lists that are wanted are final.
+func (w *Boards) Final(want Answers) map[event.ListKey]Stored {
+	w.T.Helper()
+	list := map[event.ListKey]Stored{}
+	for key, r := range want {
+		var got Stored
+		w.Eventually("a list can be read", func() (ok bool) {
+			var err error
+			got, err = w.Read(w.T.Context(), w.Key(key), w.Board(r.Board).Order)
+			return err == nil
+		})
+		if got.Meta["final"] == "1" {
+			list[key] = got
+		}
+	}
+	return list
+}
+
 // Keys returns all keys of lists, windows' and others.
 func (w *Boards) Keys(ctx context.Context) ([]string, error) {
 	found := map[string]bool{}

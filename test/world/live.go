@@ -2,6 +2,7 @@ package world
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -24,6 +25,21 @@ func (w *World) LiveLogs(seed uint64, records int) [][]sim.Record {
 	o.Settings, o.Partitions, o.Records, o.Categories = w.Settings, w.Partitions, records, 0
 	o.Disorder, o.GapMax = 300*time.Millisecond, 30*time.Second
 	return sim.Generate(seed, o)
+}
+
+// SilentLogs returns live logs, and after how many records the last partition falls silent, behind the others. (A gap may take it ahead
+// of them: then nothing of what it says later is for a window that is final without it.)
+func (w *World) SilentLogs(rng *rand.Rand, records int) (logs [][]sim.Record, silent int) {
+	w.T.Helper()
+	last, distance := w.Partitions-1, (w.Settings.Pane + w.Settings.AllowedLateness).Milliseconds()
+	for {
+		logs = w.LiveLogs(rng.Uint64(), records)
+		silent = len(logs[last]) / 4
+		at := sim.Decide(w.Settings, logs[last][:silent])[silent-1].W
+		if !slices.ContainsFunc(logs[:last], func(log []sim.Record) bool { return sim.Decide(w.Settings, log)[len(log)-1].W < at+distance }) {
+			return logs, silent
+		}
+	}
 }
 
 // Chaos produces logs bit by bit, and after each bit lets something happen.

@@ -274,6 +274,27 @@ func (w *World) CommitBy(partition int32, offset int64, metadata string) {
 	})
 }
 
+// DeleteRecords moves the starts of logs, as retention does.
+func (w *World) DeleteRecords(until kadm.Offsets) {
+	w.T.Helper()
+	w.Eventually("records are deleted", func() bool { // not at once where a leader is new
+		got, err := w.Admin.DeleteRecords(w.T.Context(), until)
+		return err == nil && got.Error() == nil
+	})
+}
+
+// AddPartitions adds so many to the events topic.
+func (w *World) AddPartitions(n int) {
+	w.T.Helper()
+	got, err := w.Admin.UpdatePartitions(w.T.Context(), w.Partitions+n, w.Topics.Events)
+	if err == nil {
+		err = got.Error()
+	}
+	if err != nil {
+		w.T.Fatal(err)
+	}
+}
+
 // CommittedText returns the metadata of a partition's commit.
 func (w *World) CommittedText(partition int32) string {
 	w.T.Helper()
