@@ -75,7 +75,7 @@ func parse(args []string, output io.Writer) (config, error) {
 		}
 	}
 	flags.Int64Var(&w.Events, "events", w.Events, "how many events, those that are sent again included")
-	flags.BoolVar(&c.warm, "warm-up", true, "have each engine run twice before, which isn't counted: a broker that has just started compiles its own code while it serves the first one")
+	flags.BoolVar(&c.warm, "warm-up", true, "have the bound and Millrank run twice before, which isn't counted: a broker that has just started compiles its own code while it serves the first one")
 	flags.IntVar(&c.runs, "runs", 3, "how often each engine runs; the median counts")
 	flags.Func("only", "only these `engines`, comma-separated: "+strings.Join(names(), ", ")+" (default: "+strings.Join(defaults(), ",")+")", list(&c.only))
 	flags.BoolVar(&peers, "peers", false, "all engines, where -only doesn't say which; the peers in Java are made by scripts/peers.sh")
@@ -180,9 +180,12 @@ func run(ctx context.Context, c config, output io.Writer) (r report, err error) 
 	}
 	for round := first; round <= c.runs; round++ {
 		for i, e := range engines {
-			if round > 0 {
+			switch _, jvm := e.(trial.JVM); {
+			case round > 0:
 				progress.Printf("round %d of %d: %s", round, c.runs, e.Name())
-			} else {
+			case jvm: // the broker is warm without them, and they take minutes
+				continue
+			default:
 				progress.Printf("warming up: %s", e.Name())
 			}
 			result, err := b.Run(ctx, e)

@@ -53,6 +53,6 @@ func freshness(ctx context.Context, program string, load int64, c config) (measu
 		return measured{}, fmt.Errorf("its result: %w (%w)", err, failed)
 	}
 	p := measured{X: float64(load), P50: r.Freshness.P50, P99: r.Freshness.P99, Lost: r.Lost, Lag: r.Engine.Lag}
-	p.Result.Running, p.Result.CPU, p.Result.PeakRSS = r.Engine.PerSecond, r.CPU["engine"], r.Engine.PeakRSS
+	p.Result.Rate, p.Result.CPU, p.Result.PeakRSS = r.Engine.PerSecond, r.CPU["engine"], r.Engine.PeakRSS
 	return p, nil
 }

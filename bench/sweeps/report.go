@@ -104,7 +104,7 @@ func (s *swept) table() table.Writer {
 		t.AppendHeader(table.Row{s.X, "p50 ms", "p99 ms", "processed/s", "events behind in the end", "CPU s per M events", "peak RSS MiB"})
 		for _, p := range s.Points {
 			t.AppendRow(table.Row{
-				x(p), fmt.Sprintf("%.0f", p.P50), fmt.Sprintf("%.0f", p.P99), humanize.Comma(int64(p.Result.Running)), humanize.Comma(p.Lag),
+				x(p), fmt.Sprintf("%.0f", p.P50), fmt.Sprintf("%.0f", p.P99), humanize.Comma(int64(p.Result.Rate)), humanize.Comma(p.Lag),
 				fmt.Sprintf("%.2f", p.Result.CPU), p.Result.PeakRSS >> 20,
 			})
 		}
@@ -113,7 +113,7 @@ func (s *swept) table() table.Writer {
 		for _, p := range s.Points {
 			r := p.Result
 			t.AppendRow(table.Row{
-				x(p), humanize.Comma(int64(r.Running)), fmt.Sprintf("%.2f", r.CPU), r.PeakRSS >> 20, fmt.Sprintf("%.1f", p.Updates), exact(p), fmt.Sprintf("%.2f", r.Foreign),
+				x(p), humanize.Comma(int64(r.Rate)), fmt.Sprintf("%.2f", r.CPU), r.PeakRSS >> 20, fmt.Sprintf("%.1f", p.Updates), exact(p), fmt.Sprintf("%.2f", r.Foreign),
 			})
 		}
 	}
@@ -145,7 +145,7 @@ func (s *swept) lines() map[string]chart.Chart {
 	case s.Memory:
 		return map[string]chart.Chart{s.Name: memory}
 	}
-	charts := map[string]chart.Chart{s.Name: draw("events/s", line("events/s", func(p measured) float64 { return p.Result.Running }))}
+	charts := map[string]chart.Chart{s.Name: draw("events/s", line("events/s", func(p measured) float64 { return p.Result.Rate }))}
 	if s.Name == "flush" || s.Name == "skew" || s.Name == "items" {
 		charts[s.Name+"-updates"] = draw("bytes of updates per event", line("stored by the broker", func(p measured) float64 { return p.Updates }))
 	}
@@ -160,7 +160,7 @@ func (r *report) markdown() string {
 	var b strings.Builder
 	say := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	say("%s events at each point, unless said otherwise; one run each. %s; %s.\n", humanize.Comma(r.Workload.Events), r.At.Format(time.DateOnly), r.Machine)
-	say("Rates are from the first row of output to the last; start-up isn't in them.\n")
+	say("Rates are from launch: about half a second of start-up is in them.\n")
 	for i := range r.Sweeps {
 		s := &r.Sweeps[i]
 		say("### %s\n\n%s\n", s.Title, s.table().RenderMarkdown())

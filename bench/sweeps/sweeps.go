@@ -51,7 +51,6 @@ func sweeps(base workload.Settings, program string) []sweep {
 		{
 			name: "items", title: "How many items there are", x: "items", log: true,
 			points: byWorkload(func(w *workload.Settings, x float64) { w.Items = int64(x) }, 1e3, 1e4, 1e5, 1e6, 1e7),
-			live:   liveCells, each: "item of a region and window (in the intake and in rank together)",
 		},
 		{
 			name: "skew", title: "How unevenly events fall on items", x: "Zipf's exponent",
@@ -93,11 +92,16 @@ func sweeps(base workload.Settings, program string) []sweep {
 	return append(all, memory(base, engine)...)
 }
 
-// memory returns the sweeps that are about memory. Event time passes more slowly in them, so that more fits into it.
+// memory returns the sweeps that are about memory.
 func memory(base workload.Settings, engine trial.Millrank) []sweep {
-	base.PerSecond = max(1, base.Events/500) // 500 s
 	base.Late = 0
-	var ids, panes []point
+	var cells, ids, panes []point
+	for _, x := range []float64{1e4, 1e5, 1e6, 1e7} {
+		w := base
+		w.Items, w.PerSecond = int64(x), max(1, base.Events*int64(time.Second)/int64(base.Window)) // all in one window
+		cells = append(cells, point{x, w, engine})
+	}
+	base.PerSecond = max(1, base.Events/500) // 500 s: event time passes more slowly, so that more fits into it
 	for _, x := range []float64{45, 90, 180, 360} {
 		e := engine
 		e.Adjust = func(s *settings.Settings) { s.Dedup.Horizon = settings.Duration(time.Duration(x) * time.Second) }
@@ -118,6 +122,10 @@ func memory(base workload.Settings, engine trial.Millrank) []sweep {
 			name: "panes", title: "How long panes stay open (time.allowed_lateness)", x: "seconds", memory: true, points: panes,
 			live: livePanes, each: fmt.Sprintf("pane, of %d events", base.PerSecond*int64(base.Window.Seconds())),
 		},
+		{
+			name: "cells", title: "How many items there are, where all events are in one window", x: "items", log: true, memory: true, points: cells,
+			live: liveCells, each: "item of a region and window (in the intake and in rank together)",
+		},
 	}
 }
 
@@ -127,11 +135,8 @@ func livePanes(p point, _ workload.Oracle) float64 {
 	return float64(w.Window+w.AllowedLateness+w.OutOfOrderness) / float64(w.Window)
 }
 
-// liveCells is how many cells those have: items of a region.
-func liveCells(p point, o workload.Oracle) float64 {
-	windows := float64(len(o.Tables)) / float64(p.workload.Regions+1)
-	return float64(o.Cells) / windows * livePanes(p, o)
-}
+// liveCells is how many cells there are where no window closes: items of a region.
+func liveCells(_ point, o workload.Oracle) float64 { return float64(o.Cells) }
 
 // boards has more and more boards, each the same but for its name; the first one's lists are checked.
 func boards(bySettings func(func(*settings.Settings, float64), ...float64) []point) sweep {

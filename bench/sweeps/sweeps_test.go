@@ -47,8 +47,8 @@ func TestReport(t *testing.T) {
 	good, bad := trial.Verdict{Tables: 9, Exact: 9}, trial.Verdict{Tables: 9, Exact: 8, Wrong: "region eu"}
 	r := report{Workload: workload.Default(), Sweeps: []swept{
 		{Name: "items", Title: "How many items there are", X: "items", Log: true, Each: "item", Bytes: 64, Points: []measured{
-			{X: 1000, Updates: 12.5, Result: trial.Result{Running: 1_234_567, CPU: 2.5, PeakRSS: 300 << 20, Verdict: good}},
-			{X: 1e6, Result: trial.Result{Running: 900_000, Verdict: good}},
+			{X: 1000, Updates: 12.5, Result: trial.Result{Rate: 1_234_567, CPU: 2.5, PeakRSS: 300 << 20, Verdict: good}},
+			{X: 1e6, Result: trial.Result{Rate: 900_000, Verdict: good}},
 		}},
 		{Name: restartName, Title: "A restart", X: "seconds", Points: []measured{{X: 45, Ready: 1.25, Result: trial.Result{Verdict: good}}, {X: 90, Ready: 2, Result: trial.Result{Verdict: good}}}},
 		{Name: freshnessName, Title: "Freshness", X: "events per second", Points: []measured{{X: 1000, P50: 400, P99: 712, Lag: 7}, {X: 2000, P99: 800}}},

@@ -17,7 +17,6 @@ type follower struct {
 	mu      sync.Mutex
 	tables  *tables
 	changed time.Time // by this process's clock, when a table was last seen to change
-	first   time.Time // of the output's first record, by the broker's clock
 	bytes   int64     // of all output
 	err     error
 }
@@ -53,9 +52,6 @@ func (f *follower) read(ctx context.Context) {
 // take takes a record in; the caller holds the lock.
 func (f *follower) take(r *kgo.Record) {
 	f.bytes += int64(len(r.Value))
-	if f.first.IsZero() || r.Timestamp.Before(f.first) {
-		f.first = r.Timestamp
-	}
 	rows, err := f.decode(r.Value)
 	if err != nil {
 		f.err = fmt.Errorf("the output's record at offset %d: %w", r.Offset, err)

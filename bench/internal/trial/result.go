@@ -43,8 +43,8 @@ func Median(runs []Result) Result {
 		Engine:  runs[0].Engine,
 		Seconds: high(func(r Result) float64 { return r.Seconds }),
 		Rate:    low(func(r Result) float64 { return r.Rate }), Warm: low(func(r Result) float64 { return r.Warm }),
-		Running: low(func(r Result) float64 { return r.Running }), Disk: runs[0].Disk,
-		CPU: high(func(r Result) float64 { return r.CPU }), Broker: high(func(r Result) float64 { return r.Broker }),
+		Disk: runs[0].Disk,
+		CPU:  high(func(r Result) float64 { return r.CPU }), Broker: high(func(r Result) float64 { return r.Broker }),
 		PeakRSS: int64(high(func(r Result) float64 { return float64(r.PeakRSS) })), Foreign: high(func(r Result) float64 { return r.Foreign }),
 		Output: int64(high(func(r Result) float64 { return float64(r.Output) })), Verdict: runs[0].Verdict,
 	}

@@ -23,9 +23,6 @@ type Result struct {
 	Rate    float64 `json:"events_per_second"` // from the start of the process
 	// Warm is the rate between the last row of the window at 20 % of the event time and that of the window at 90 %; 0 where there are too few windows.
 	Warm float64 `json:"events_per_second_warm"`
-	// Running is the rate from the first row of the output to the last: what start-up took is not in it. It says little of engines that publish nothing before
-	// a window ends.
-	Running float64 `json:"events_per_second_running"`
 	// CPU is user and system time of the process, per million events, up to that row; Broker that of Kafka.
 	CPU     float64 `json:"cpu_seconds_per_million"`
 	Broker  float64 `json:"broker_cpu_seconds_per_million"`
@@ -158,9 +155,6 @@ func (b Bench) result(e Engine, g *group, f *follower, before surroundings) (Res
 	r := Result{Engine: e.Name(), Seconds: end.Sub(g.started()).Seconds(), Output: f.bytes}
 	events := float64(b.Workload.Events)
 	r.Rate = events / r.Seconds
-	if took := end.Sub(f.first).Seconds(); took > 0 {
-		r.Running = events / took
-	}
 	need := g.until(end)
 	r.CPU, r.PeakRSS = need.CPU.Seconds()/events*1e6, need.Peak
 	r.Broker = (after.broker - before.broker).Seconds() / events * 1e6
