@@ -19,7 +19,7 @@ import (
 
 // reports are the folders of reports below dist/bench, by the names in the comments.
 func reports() map[string]string {
-	return map[string]string{"compare": ".", "long": "long", "sweeps": "sweeps", "steady": "steady", "full": "full"}
+	return map[string]string{"compare": ".", "peers": "peers", "long": "long", "sweeps": "sweeps", "steady": "steady", "full": "full"}
 }
 
 func main() {
