@@ -40,13 +40,9 @@ func TestHistoryAway(t *testing.T) {
 	w := newRun(world.New(t, kafka.Broker(t).Brokers(), world.DataSettings(), partitions, 3), "away", world.DataBoards(name), 2, world.MiniRedis(t)).withHistory(server)
 	through := []string{"--set", "clickhouse.addresses=" + g.Addr(), "--set", "clickhouse.timeout=2s"}
 	logs := w.Arrive(9, facts)
-	count := func() (n uint64) {
-		_ = w.conn.QueryRow(t.Context(), "SELECT count() FROM millrank.cells FINAL").Scan(&n) // there may be no table yet
-		return n
-	}
 	p := w.start(through...)
 	w.ProducePart(logs, 0, 4)
-	w.Eventually("the history has cells", func() bool { return count() > 0 })
+	w.Eventually("the history has cells", func() bool { return w.cells() > 0 })
 
 	g.Shut()
 	w.ProducePart(logs, 1, 4)
@@ -55,12 +51,12 @@ func TestHistoryAway(t *testing.T) {
 
 	g.Open()
 	p = w.start(through...)
-	before := count()
-	w.Eventually("the history goes on", func() bool { return count() > before })
+	before := w.cells()
+	w.Eventually("the history goes on", func() bool { return w.cells() > before })
 	g.LoseAnswers(historyWrite)
-	before = count()
+	before = w.cells()
 	w.ProducePart(logs, 2, 4)
-	w.Eventually("cells arrive, and nobody knows", func() bool { return count() > before })
+	w.Eventually("cells arrive, and nobody knows", func() bool { return w.cells() > before })
 	p.Signal(syscall.SIGKILL)
 
 	g.Shut()
